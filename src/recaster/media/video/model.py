@@ -14,8 +14,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from recaster.errors import InvalidInput
+
 Image = NDArray[np.uint8]
 """BGR picture, shape (height, width, 3)."""
+Luma = NDArray[np.uint8]
+"""Brightness of shape (height, width), 0 = black, 255 = white."""
 Mask = NDArray[np.uint8]
 """Single-channel picture of shape (height, width), 0 = outside, 255 = inside, values between are soft edges."""
 
@@ -62,6 +66,70 @@ class VideoFacts:
     color: ColorTags
     audio: AudioFacts | None
     size_bytes: int
+    mirrored: bool = False
+    """Whether the picture is mirrored left to right after it has been turned, as some front cameras ask for."""
+    variable_rate: bool = False
+    """Whether the frames are not equally spaced, beyond the rounding of one tick."""
+    pixel_aspect: Fraction = Fraction(1)
+    """Width of a pixel divided by its height, as shown; 1 for square pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLimits:
+    """What a file may be at most before any of its pictures is decoded.
+
+    The defaults are made for short vertical clips. A recorder that says 60 frames per second drifts, therefore rates
+    up to one percent above `frame_rate` pass.
+    """
+
+    size_bytes: int = 200_000_000
+    duration: Fraction = Fraction(180)
+    """Seconds."""
+    frame_rate: Fraction = Fraction(60)
+    """Frames per second, averaged over the stream."""
+    side: int = 4096
+    """Pixels of the longer side."""
+    pixels: int = 9_000_000
+    """Width times height of one picture."""
+    streams: int = 4
+    """Streams of any kind in one file."""
+    containers: tuple[str, ...] = ("mp4", "matroska")
+    """`mp4` stands for the whole family of ISO base media files (MP4, MOV, M4V), `matroska` also for WebM. `gif` is
+    known but not allowed by default."""
+    codecs: tuple[str, ...] = ("h264", "hevc", "vp9", "av1", "vp8", "mpeg4")
+    """Video codecs by their FFmpeg names. `gif` is known but not allowed by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    """How the H.264 encoder works. The same settings and the same pictures give the same bytes."""
+
+    preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] = "veryfast"
+    crf: int = 18
+    """Constant rate factor of x264: 0 is lossless, 18 is hard to tell from the source, 51 is the worst."""
+    threads: int = 2
+    """Threads of the encoder; part of the settings because the bytes of the result depend on it."""
+    keyframe_seconds: int = 4
+    """Longest time between two key frames, which is how exactly a player can seek."""
+    queue_frames: int = 4
+    """Pictures that may wait for the encoder while the caller works on the next one; bounds memory."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.crf <= 51:
+            raise InvalidInput(
+                f"The encoder's crf is {self.crf}, but x264 knows 0 to 51: choose 18 for the usual quality.",
+                field="crf",
+                value=self.crf,
+                limit=51,
+            )
+        for field in ("threads", "keyframe_seconds", "queue_frames"):
+            if getattr(self, field) < 1:
+                raise InvalidInput(
+                    f"The encoder's {field} is {getattr(self, field)}, but at least 1 is needed.",
+                    field=field,
+                    value=getattr(self, field),
+                    limit=1,
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +143,16 @@ class Frame:
     duration: int
     """Ticks until the next frame."""
     image: Image
+
+
+@dataclass(frozen=True, slots=True)
+class LumaFrame:
+    """The brightness of one decoded picture, usually much reduced: enough to see that something changed."""
+
+    index: int
+    pts: int
+    duration: int
+    luma: Luma
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,47 @@
+"""The commands. Each is thin: it reads its arguments, calls one room and shows the result.
+
+Exit codes are those of the errors (`recaster.errors`), 2 for a wrong argument, 130 for ctrl-C; docs/cli.md lists them.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from typer.main import get_command
+
+from recaster import __version__
+from recaster.cli import models
+from recaster.cli.console import fail
+from recaster.cli.doctor import doctor
+from recaster.errors import RecasterError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="recaster",
+    help="Recasts a short vertical video for a brand.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(models.app, name="models")
+app.command()(doctor)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    try:
+        code = get_command(app).main(standalone_mode=True)
+    except RecasterError as error:
+        code = fail(error)
+    except KeyboardInterrupt:
+        typer.echo("Stopped; nothing half-written was left.", err=True)
+        code = 130
+    sys.exit(code)

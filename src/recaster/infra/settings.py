@@ -1,0 +1,162 @@
+"""Every setting of the product in one place, each with a default that works and a sentence that explains it.
+
+Values come, in this order, from arguments, `RECASTER_…` environment variables, and `recaster.toml` in the working folder
+(or the file that `RECASTER_CONFIG` names). Nothing is opened or created here except by `pepper`, which says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+RateClass = Literal["read-light", "write-light", "long-running"]
+"""What a route costs: each class has its own budget of requests a minute."""
+RateTier = Literal["standard", "pilot", "partner"]
+"""The contract's three sizes of customer."""
+
+
+class TierLimits(BaseModel):
+    """What one tier may do."""
+
+    requests_per_minute: dict[RateClass, int]
+    running_jobs: int
+    """Jobs of one organization that may run at the same time."""
+
+
+TIERS: Final[dict[RateTier, TierLimits]] = {
+    "standard": TierLimits(
+        requests_per_minute={"read-light": 120, "write-light": 60, "long-running": 20}, running_jobs=5
+    ),
+    "pilot": TierLimits(
+        requests_per_minute={"read-light": 1200, "write-light": 600, "long-running": 60}, running_jobs=25
+    ),
+    "partner": TierLimits(
+        requests_per_minute={"read-light": 6000, "write-light": 3000, "long-running": 300}, running_jobs=100
+    ),
+}
+"""The tiers as the contract states them."""
+
+
+def _default_home() -> Path:
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "recaster"
+
+
+class Settings(BaseSettings):
+    """All settings. `Settings()` reads environment and file; tests pass values instead."""
+
+    model_config = SettingsConfigDict(env_prefix="RECASTER_", extra="ignore", frozen=True)
+
+    home: Path = Field(default_factory=_default_home, description="Folder for database, objects, work files, models, secrets.")
+    database_url: str = Field(default="", description="SQLAlchemy URL; empty means the SQLite file in `home`.")
+    storage_url: str = Field(default="", description="`s3://bucket/prefix` or `file:///folder`; empty means `objects` in `home`.")
+    host: str = Field(default="127.0.0.1", description="Address the API listens on.")
+    port: int = Field(default=8480, ge=0, le=65535, description="Port the API listens on.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level that is logged.")
+
+    worker_concurrency: int = Field(default=1, ge=1, le=64, description="Jobs that one worker process works on at a time.")
+    engine_poll_seconds: float = Field(default=0.2, gt=0, le=60, description="How often a worker looks for new jobs.")
+    executor_id: str = Field(default="local", min_length=1, description="Stable name of this worker; on SQLite there is one.")
+    lease_seconds: float = Field(default=15.0, gt=1, description="After how long without a sign of life another worker takes over (Postgres).")
+    max_job_attempts: int = Field(default=3, ge=1, le=20, description="Starts of one job before it fails as INTERNAL.")
+    idempotency_wait_seconds: float = Field(default=5.0, ge=0, le=30, description="How long a duplicate in flight waits for the first.")
+
+    copy_adapter: Literal["formula", "provider"] = Field(default="formula", description="Who writes the texts: embedded, or a language model.")
+    copy_base_url: str = Field(default="", description="Base URL of the OpenAI-compatible provider.")
+    copy_model: str = Field(default="", description="Model name at the provider.")
+    copy_api_key: SecretStr = Field(default=SecretStr(""), description="API key of the provider.")
+
+    max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Largest JSON body of a request.")
+    max_image_bytes: int = Field(default=20_971_520, ge=1024, description="Largest uploaded picture.")
+    max_video_bytes: int = Field(default=524_288_000, ge=1024, description="Largest uploaded or fetched video.")
+    max_video_seconds: int = Field(default=180, ge=1, description="Longest video that is remixed.")
+    max_image_pixels: int = Field(default=40_000_000, ge=10_000, description="Most pixels of an uploaded picture.")
+
+    video_remix_credits: int = Field(default=120, ge=0, description="Price of one remix in credits.")
+    key_pepper: SecretStr = Field(default=SecretStr(""), description="Server secret under API key hashes; empty means the file in `home/secrets`.")
+
+    @field_validator("home", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments first, then the environment, then the TOML file."""
+        path = Path(os.environ.get("RECASTER_CONFIG", "recaster.toml"))
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path))
+
+    def resolved_database_url(self) -> str:
+        """Return the database URL in force."""
+        return self.database_url or f"sqlite:///{self.home / 'recaster.db'}"
+
+    def resolved_storage_url(self) -> str:
+        """Return the storage URL in force."""
+        return self.storage_url or (self.home / "objects").as_uri()
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is one SQLite file, which means one machine and one worker process."""
+        return self.resolved_database_url().startswith("sqlite")
+
+    @property
+    def models_folder(self) -> Path:
+        """Where model files are installed."""
+        return self.home / "models"
+
+    def folder(self, name: Literal["objects", "work", "models", "secrets"]) -> Path:
+        """Return one of the folders in `home`, made with rights for its owner alone if it was not there."""
+        path = self.home / name
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+    def limits(self, tier: RateTier) -> TierLimits:
+        """Return what a tier may do."""
+        return TIERS[tier]
+
+    def pepper(self) -> bytes:
+        """Return the server secret under API key hashes.
+
+        Without `key_pepper` it is read from `home/secrets/pepper`, which is made on first use with mode 0600. Losing that
+        file makes every API key invalid.
+        """
+        given = self.key_pepper.get_secret_value()
+        if given:
+            return hashlib.sha256(given.encode()).digest()
+        path = self.folder("secrets") / "pepper"
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return _read_pepper(path)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+        return _read_pepper(path)
+
+    def describe(self) -> dict[str, Any]:
+        """Return all settings as plain values with secrets masked, for `recaster doctor`."""
+        return self.model_dump(mode="json")
+
+
+def _read_pepper(path: Path) -> bytes:
+    content = path.read_bytes()
+    if len(content) != 32:
+        raise RuntimeError(
+            f"{path} holds {len(content)} bytes instead of 32: the pepper file is damaged or still being written. "
+            "Restore it from a backup; with a new one every API key must be minted again."
+        )
+    return content

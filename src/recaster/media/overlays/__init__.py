@@ -1,0 +1,1 @@
+"""Burned-in text of short videos: find, read, describe, erase and draw."""

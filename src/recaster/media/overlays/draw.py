@@ -1,0 +1,460 @@
+"""Draws text into frames with the engine Skia and the fonts that ship with Recaster; no system font is ever used.
+
+`TextDrawer` is what the rest of the product sees. Where text goes is decided in `layout`; what it says is none of this
+module's business. A block is rendered once into a premultiplied BGRA picture and then only blended into each frame.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import cv2
+import emoji
+import numpy as np
+import regex
+import skia
+from numpy.typing import NDArray
+
+from recaster.errors import InvalidInput
+from recaster.media.overlays.fonts import EMOJI_FONT, FONT_FOLDER, find_font, read_font
+from recaster.media.overlays.layout import (
+    SCALE_STEPS,
+    SMALLEST_SCALE,
+    DoesNotFit,
+    FitReport,
+    FontExtents,
+    SafeZone,
+    TextLayout,
+    graphemes,
+    lay_out,
+)
+from recaster.media.overlays.model import Animation, Box, OverlayTrack, Point, TextStyle
+from recaster.media.video.model import Image
+
+EMOJI_SCALE = 0.9
+"""Em size of emoji against the text: their advance becomes 1.12 em, as phone editors set them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """How much of a block shows in one frame."""
+
+    alpha: float = 1.0
+    scale: float = 1.0
+    shown: float = 1.0
+    """Share of the graphemes that are typed already."""
+    offset: Point = (0.0, 0.0)
+
+
+def appearance(track: OverlayTrack, frame: int) -> Appearance | None:
+    """How a block with the timing, movement and animations of `track` shows in `frame`; None outside its life.
+
+    A fade runs in equal steps; a pop grows from 70 % and is opaque after half its length; typed text comes grapheme by
+    grapheme.
+    """
+    if not track.first_frame <= frame <= track.last_frame:
+        return None
+    alpha, scale, shown = 1.0, 1.0, 1.0
+
+    def part(animation: Animation, done: int) -> float:
+        return 1.0 if animation.kind == "none" or animation.frames <= 0 else min(1.0, done / (animation.frames + 1))
+
+    for animation, done in (
+        (track.entry, frame - track.first_frame + 1),
+        (track.exit, track.last_frame - frame + 1),
+    ):
+        p = part(animation, done)
+        if animation.kind == "fade":
+            alpha *= p
+        elif animation.kind == "pop" and p < 1.0:
+            alpha *= min(1.0, 2 * p)
+            scale *= 0.7 + 0.3 * p
+        elif animation.kind == "typed":
+            shown = min(shown, p)
+    return Appearance(alpha, scale, shown, track.offset_at(frame))
+
+
+class TextDrawer(Protocol):
+    """Lays out and draws text."""
+
+    def fits(self, text: str, style: TextStyle, box: Box, frame_size: tuple[int, int], *, max_lines: int | None = None) -> FitReport:
+        """Whether `text` has room where a block of `style` stood in `box` of a frame of (width, height), and how much would."""
+        ...
+
+    def layout(
+        self, text: str, style: TextStyle, box: Box, frame_size: tuple[int, int], *, max_lines: int | None = None, anchor: Literal["center", "top"] = "center"
+    ) -> TextLayout:
+        """Place `text` where a block of `style` stood in `box`.
+
+        `max_lines` is the number of lines of the old block unless given. Raises `DoesNotFit` when the size would have
+        to fall under 75 %, `InvalidInput` for an unknown font.
+        """
+        ...
+
+    def draw(self, image: Image, layout: TextLayout, appearance: Appearance = Appearance()) -> Image:  # noqa: B008
+        """A new picture with the block drawn. Raises `InvalidInput` for a layout with missing glyphs or of another frame size."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A rendered block: premultiplied BGRA and the frame position of its left top pixel."""
+
+    pixels: NDArray[np.uint8]
+    x: int
+    y: int
+
+
+_EMOJI_MARKS = ("\ufe0f", "\u20e3")
+
+
+def _is_emoji(cluster: str) -> bool:
+    return emoji.is_emoji(cluster) or (cluster[-1] in _EMOJI_MARKS) or emoji.is_emoji(cluster[0] + "\ufe0f") and ord(cluster[0]) > 0x2190
+
+
+def _runs(text: str) -> list[tuple[str, bool]]:
+    """Neighbouring graphemes of one kind, with whether they are emoji."""
+    found: list[tuple[str, bool]] = []
+    for cluster in regex.findall(r"\X", text):
+        pictorial = _is_emoji(cluster)
+        if found and found[-1][1] == pictorial:
+            found[-1] = (found[-1][0] + cluster, pictorial)
+        else:
+            found.append((cluster, pictorial))
+    return found
+
+
+def _is_right_to_left(text: str) -> bool:
+    for character in text:
+        direction = unicodedata.bidirectional(character)
+        if direction in ("L", "R", "AL"):
+            return direction != "L"
+    return False
+
+
+class SkiaTextDrawer:
+    """`TextDrawer` on Skia's paragraph module (HarfBuzz shaping, ICU bidi, COLRv1 emoji).
+
+    `fallback_fonts` are further TrueType files, asked in order for characters that the style's font lacks. Holds parsed
+    fonts and the last `cache_size` rendered blocks; not meant to be shared between threads.
+    """
+
+    def __init__(
+        self, *, zone: SafeZone = SafeZone(), fallback_fonts: tuple[Path, ...] = (), font_folder: Path = FONT_FOLDER, cache_size: int = 32  # noqa: B008
+    ) -> None:
+        self._zone = zone
+        self._folder = font_folder
+        self._provider = skia.textlayout.TypefaceFontProvider()
+        self._collection = skia.textlayout.FontCollection()
+        self._collection.setDefaultFontManager(self._provider)
+        self._unicode = skia.Unicode.ICU_Make()
+        self._faces: dict[str, Any] = {}
+        self._widths: dict[tuple[str, str], float] = {}
+        self._blocks: OrderedDict[tuple[TextLayout, int], _Block] = OrderedDict()
+        self._cache_size = cache_size
+        self._fallbacks: list[str] = []
+        for path in fallback_fonts:
+            face = skia.Typeface.MakeFromFile(str(path))
+            if face is None:
+                raise InvalidInput(f"{path.name} is not a font file that can be read.", field="fallback_fonts", value=str(path))
+            self._register(f"fallback-{len(self._fallbacks)}", face)
+            self._fallbacks.append(f"fallback-{len(self._fallbacks)}")
+
+    def fits(self, text: str, style: TextStyle, box: Box, frame_size: tuple[int, int], *, max_lines: int | None = None) -> FitReport:
+        """See `TextDrawer.fits`."""
+        laid = self._try(text, style, box, frame_size, max_lines, "center", SCALE_STEPS)
+        return FitReport(
+            fits=laid is not None,
+            scale=laid.scale if laid else SMALLEST_SCALE,
+            lines=len(laid.lines) if laid else 0,
+            graphemes=len(graphemes(text)),
+            max_graphemes=self._capacity(text, style, box, frame_size, max_lines, laid is not None),
+            missing_glyphs=self._missing(text, style),
+        )
+
+    def layout(
+        self, text: str, style: TextStyle, box: Box, frame_size: tuple[int, int], *, max_lines: int | None = None, anchor: Literal["center", "top"] = "center"
+    ) -> TextLayout:
+        """See `TextDrawer.layout`."""
+        laid = self._try(text, style, box, frame_size, max_lines, anchor, SCALE_STEPS)
+        if laid is None:
+            raise DoesNotFit(self.fits(text, style, box, frame_size, max_lines=max_lines))
+        return laid
+
+    def draw(self, image: Image, layout: TextLayout, appearance: Appearance = Appearance()) -> Image:  # noqa: B008
+        """See `TextDrawer.draw`."""
+        if layout.missing_glyphs:
+            raise InvalidInput(
+                f"No font has the characters {' '.join(layout.missing_glyphs)}; they would show as empty boxes. Use other "
+                "words or add a fallback font.",
+                field="text",
+                value=layout.text,
+            )
+        if (image.shape[1], image.shape[0]) != layout.frame_size:
+            raise InvalidInput(
+                f"The layout was made for frames of {layout.frame_size}, this one has {(image.shape[1], image.shape[0])}.",
+                field="image",
+            )
+        out = image.copy()
+        if appearance.alpha <= 0.0 or appearance.shown <= 0.0:
+            return out
+        total = sum(len(graphemes(line.text)) for line in layout.lines)
+        block = self._block(layout, math.ceil(appearance.shown * total) if appearance.shown < 1.0 else total)
+        pixels, x, y = block.pixels, float(block.x), float(block.y)
+        if appearance.scale != 1.0:
+            height, width = pixels.shape[:2]
+            pixels = np.asarray(
+                cv2.resize(
+                    pixels,
+                    (max(1, round(width * appearance.scale)), max(1, round(height * appearance.scale))),
+                    interpolation=cv2.INTER_AREA if appearance.scale < 1.0 else cv2.INTER_CUBIC,
+                ),
+                np.uint8,
+            )
+            x = layout.center[0] + (x - layout.center[0]) * appearance.scale
+            y = layout.center[1] + (y - layout.center[1]) * appearance.scale
+        if appearance.alpha < 1.0:
+            pixels = np.asarray(cv2.convertScaleAbs(pixels, alpha=appearance.alpha), np.uint8)
+        _blend(out, pixels, round(x + appearance.offset[0]), round(y + appearance.offset[1]))
+        return out
+
+    def _try(
+        self,
+        text: str,
+        style: TextStyle,
+        box: Box,
+        frame_size: tuple[int, int],
+        max_lines: int | None,
+        anchor: Literal["center", "top"],
+        scales: tuple[float, ...],
+    ) -> TextLayout | None:
+        key = self._face_key(style)
+        return lay_out(
+            text.strip(),
+            style,
+            box,
+            frame_size,
+            max_lines=max_lines,
+            zone=self._zone,
+            anchor=anchor,
+            extents=self._extents(key),
+            measure=lambda run: self._advance(run, key),
+            ink=lambda run: self._ink(run, key),
+            missing=self._missing(text, style),
+            scales=scales,
+        )
+
+    def _capacity(
+        self, text: str, style: TextStyle, box: Box, frame_size: tuple[int, int], max_lines: int | None, fitting: bool
+    ) -> int:
+        words = text.split() * (4 if fitting else 1)
+        low, high = 0, len(words)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._try(" ".join(words[:middle]), style, box, frame_size, max_lines, "center", (SMALLEST_SCALE,)):
+                low = middle
+            else:
+                high = middle - 1
+        return len(graphemes(" ".join(words[:low])))
+
+    def _register(self, alias: str, face: Any) -> None:
+        self._faces[alias] = face
+        self._provider.registerTypeface(face, alias)
+
+    def _face_key(self, style: TextStyle) -> str:
+        entry = find_font(style.font, style.weight, self._folder)
+        alias = f"{entry.key}-{entry.weight}"
+        if alias not in self._faces:
+            self._register(alias, skia.Typeface.MakeFromData(skia.Data.MakeWithCopy(read_font(entry, self._folder))))
+        return alias
+
+    def _emoji_face(self) -> Any:
+        if EMOJI_FONT not in self._faces:
+            data = read_font(find_font(EMOJI_FONT, 400, self._folder), self._folder)
+            self._register(EMOJI_FONT, skia.Typeface.MakeFromData(skia.Data.MakeWithCopy(data)))
+        return self._faces[EMOJI_FONT]
+
+    def _missing(self, text: str, style: TextStyle) -> tuple[str, ...]:
+        faces = [self._faces[key] for key in (self._face_key(style), *self._fallbacks)]
+        found: dict[str, None] = {}
+        for run, pictorial in _runs(text):
+            for character in run:
+                if character.isspace() or unicodedata.category(character) in ("Cf", "Cc") or character in _EMOJI_MARKS:
+                    continue
+                asked = [self._emoji_face()] if pictorial else faces
+                if not any(face.unicharToGlyph(ord(character)) for face in asked):
+                    found[character] = None
+        return tuple(found)
+
+    def _extents(self, key: str) -> FontExtents:
+        top, bottom = self._ink("dbhkl", key)[0], self._ink("pqgy", key)[1]
+        return FontExtents(top, bottom)
+
+    def _ink(self, run: str, key: str) -> tuple[float, float]:
+        font = skia.Font(self._faces[key], 100)
+        font.setHinting(skia.FontHinting.kNone)
+        letters = "".join(part for part, pictorial in _runs(run) if not pictorial and part.strip())
+        bounds = [b for b in font.getBounds(font.textToGlyphs(letters)) if b.height() > 0] if letters else []
+        if not bounds:
+            return 0.75, 0.2
+        return -min(b.top() for b in bounds) / 100, max(b.bottom() for b in bounds) / 100
+
+    def _advance(self, run: str, key: str) -> float:
+        if (run, key) not in self._widths:
+            if len(self._widths) > 20000:
+                self._widths.clear()
+            paragraph = self._paragraph(run, key, 100.0, skia.Paint())
+            self._widths[run, key] = float(paragraph.MaxIntrinsicWidth) / 100
+        return self._widths[run, key]
+
+    def _paragraph(self, line: str, key: str, size: float, paint: Any, *, emoji_visible: bool = True) -> Any:
+        text_style = skia.textlayout.TextStyle()
+        text_style.setFontFamilies([key, *self._fallbacks])
+        text_style.setFontSize(size)
+        text_style.setForegroundPaint(paint)
+        paragraph_style = skia.textlayout.ParagraphStyle()
+        paragraph_style.setTextStyle(text_style)
+        builder = skia.textlayout.ParagraphBuilder.make(paragraph_style, self._collection, self._unicode)
+        right_to_left = _is_right_to_left(line)
+        if right_to_left:  # an isolate sets the base direction, for which the binding has no call
+            builder.addText("\u2067")
+        for run, pictorial in _runs(line):
+            if pictorial:
+                self._emoji_face()
+                emoji_style = skia.textlayout.TextStyle()
+                emoji_style.setFontFamilies([EMOJI_FONT])
+                emoji_style.setFontSize(size * EMOJI_SCALE)
+                # The outline pass must keep the emoji's place without painting it.
+                emoji_style.setForegroundPaint(skia.Paint(Color=skia.ColorBLACK if emoji_visible else skia.ColorTRANSPARENT))
+                builder.pushStyle(emoji_style)
+                builder.addText(run)
+                builder.pop()
+            else:
+                builder.pushStyle(text_style)
+                builder.addText(run)
+                builder.pop()
+        if right_to_left:
+            builder.addText("\u2069")
+        paragraph = builder.Build()
+        paragraph.layout(1e6)
+        return paragraph
+
+    def _block(self, layout: TextLayout, shown: int) -> _Block:
+        cached = self._blocks.get((layout, shown))
+        if cached is not None:
+            self._blocks.move_to_end((layout, shown))
+            return cached
+        block = self._render(layout, shown)
+        self._blocks[layout, shown] = block
+        if len(self._blocks) > self._cache_size:
+            self._blocks.popitem(last=False)
+        return block
+
+    def _render(self, layout: TextLayout, shown: int) -> _Block:
+        style = layout.style
+        stroke = style.stroke.width if style.stroke else 0.0
+        shadow = max(abs(style.shadow.dx), abs(style.shadow.dy)) + 2 * style.shadow.blur if style.shadow else 0.0
+        # Accents above capitals and swashes reach out of the box: a whole em of room around, trimmed afterwards.
+        room = style.size + stroke + shadow + 4
+        width, height = layout.box[2] - layout.box[0] + 2 * room, layout.box[3] - layout.box[1] + 2 * room
+        turn = math.radians(style.rotation)
+        half_x = (abs(width * math.cos(turn)) + abs(height * math.sin(turn))) / 2
+        half_y = (abs(width * math.sin(turn)) + abs(height * math.cos(turn))) / 2
+        x0, y0 = math.floor(layout.center[0] - half_x), math.floor(layout.center[1] - half_y)
+        columns, rows = math.ceil(2 * half_x) + 2, math.ceil(2 * half_y) + 2
+        pixels = np.zeros((rows, columns, 4), np.uint8)
+        info = skia.ImageInfo.Make(columns, rows, skia.kBGRA_8888_ColorType, skia.kPremul_AlphaType)
+        surface = skia.Surface.MakeRasterDirect(info, pixels)
+        canvas = surface.getCanvas()
+        canvas.translate(-x0, -y0)
+        if style.rotation:
+            canvas.rotate(style.rotation, *layout.center)
+        if style.opacity < 1.0:
+            canvas.saveLayerAlpha(None, round(style.opacity * 255))
+        if style.slab is not None:
+            self._paint_slab(canvas, layout)
+        self._paint_text(canvas, layout, shown)
+        if style.opacity < 1.0:
+            canvas.restore()
+        surface.flushAndSubmit()
+        seen = np.flatnonzero(pixels[..., 3].any(axis=1)), np.flatnonzero(pixels[..., 3].any(axis=0))
+        if not len(seen[0]):
+            return _Block(np.zeros((1, 1, 4), np.uint8), x0, y0)
+        top, bottom, left, right = seen[0][0], seen[0][-1] + 1, seen[1][0], seen[1][-1] + 1
+        return _Block(pixels[top:bottom, left:right].copy(), x0 + int(left), y0 + int(top))
+
+    def _paint_slab(self, canvas: Any, layout: TextLayout) -> None:
+        slab = layout.style.slab
+        assert slab is not None
+        paint = skia.Paint(AntiAlias=True, Color=skia.Color(*slab.color, round(slab.opacity * 255)))
+        if not slab.per_line:
+            canvas.drawRoundRect(skia.Rect(*layout.box), slab.radius, slab.radius, paint)
+            return
+        whole = skia.Path()
+        for line in layout.lines:
+            if not line.text:
+                continue
+            part = skia.Path()
+            rect = skia.Rect(
+                line.x - slab.padding_x,
+                line.baseline - layout.line_top - slab.padding_y,
+                line.x + line.width + slab.padding_x,
+                line.baseline + layout.line_bottom + slab.padding_y,
+            )
+            part.addRoundRect(rect, slab.radius, slab.radius)
+            united = skia.Op(whole, part, skia.PathOp.kUnion_PathOp)
+            whole = united if united is not None else whole
+        canvas.drawPath(whole, paint)
+
+    def _paint_text(self, canvas: Any, layout: TextLayout, shown: int) -> None:
+        style = layout.style
+        key = self._face_key(style)
+        passes: list[tuple[Any, bool, float, float]] = []
+        if style.shadow is not None:
+            color = skia.Color(*style.shadow.color, round(style.shadow.opacity * 255))
+            paint = skia.Paint(AntiAlias=True, Color=color)
+            if style.stroke:
+                paint.setStyle(skia.Paint.kStrokeAndFill_Style)
+                paint.setStrokeWidth(2 * style.stroke.width)
+                paint.setStrokeJoin(skia.Paint.kRound_Join)
+            if style.shadow.blur > 0:
+                paint.setMaskFilter(skia.MaskFilter.MakeBlur(skia.kNormal_BlurStyle, style.shadow.blur / 2))
+            passes.append((paint, False, style.shadow.dx, style.shadow.dy))
+        if style.stroke is not None and style.stroke.width > 0:
+            paint = skia.Paint(
+                AntiAlias=True,
+                Color=skia.Color(*style.stroke.color),
+                Style=skia.Paint.kStroke_Style,
+                StrokeWidth=2 * style.stroke.width,
+                StrokeJoin=skia.Paint.kRound_Join,
+            )
+            passes.append((paint, False, 0.0, 0.0))
+        passes.append((skia.Paint(AntiAlias=True, Color=skia.Color(*style.fill)), True, 0.0, 0.0))
+        for paint, emoji_visible, dx, dy in passes:
+            left = shown
+            for line in layout.lines:
+                clusters = graphemes(line.text)
+                text = line.text if left >= len(clusters) else "".join(clusters[: max(0, left)])
+                left -= len(clusters)
+                if not text:
+                    continue
+                paragraph = self._paragraph(text, key, style.size, paint, emoji_visible=emoji_visible)
+                paragraph.paint(canvas, line.x + dx, line.baseline - paragraph.AlphabeticBaseline + dy)
+
+
+def _blend(image: Image, pixels: NDArray[np.uint8], x: int, y: int) -> None:
+    """Blend premultiplied BGRA `pixels` into `image` in place, clipped to the frame."""
+    left, top = max(0, x), max(0, y)
+    right, bottom = min(image.shape[1], x + pixels.shape[1]), min(image.shape[0], y + pixels.shape[0])
+    if right <= left or bottom <= top:
+        return
+    part = pixels[top - y : bottom - y, left - x : right - x]
+    keep = cv2.cvtColor(255 - part[..., 3], cv2.COLOR_GRAY2BGR)
+    region = image[top:bottom, left:right]
+    image[top:bottom, left:right] = cv2.add(cv2.multiply(region, keep, scale=1 / 255), part[..., :3])
+

@@ -1,0 +1,94 @@
+"""The fonts that ship with Recaster: which there are, which file carries which weight, and that each file is the right one.
+
+It holds no drawing: `draw` turns a file into a typeface. No system font is ever looked at, so the same text gives the
+same pixels on every machine. All fonts are under the SIL Open Font License 1.1; the licence files lie beside them, and
+`fonts/fonts.toml` names origin and hash of each. The files are made by `tools/build_fonts.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from recaster.errors import InvalidInput, ModelMissing
+
+FONT_FOLDER = Path(__file__).parent / "fonts"
+DEFAULT_FONT = "tiktok-sans"
+EMOJI_FONT = "noto-color-emoji"
+
+
+@dataclass(frozen=True, slots=True)
+class FontFamily:
+    """A family that a `TextStyle.font` may name."""
+
+    key: str
+    title: str
+    weights: tuple[int, ...]
+    """Weights that have a file of their own; others are served by the nearest."""
+
+
+FONTS: dict[str, FontFamily] = {
+    "tiktok-sans": FontFamily("tiktok-sans", "TikTok Sans", (400, 700, 900)),
+    "montserrat": FontFamily("montserrat", "Montserrat", (700, 800)),
+}
+"""Text families by key. `noto-color-emoji` is not among them: it is the fallback for emoji in every family."""
+
+
+@dataclass(frozen=True, slots=True)
+class FontFile:
+    """One entry of the manifest."""
+
+    key: str
+    title: str
+    weight: int
+    file: str
+    sha256: str
+    licence: str
+    licence_file: str
+    origin: str
+    commercial_use: bool
+
+
+def font_manifest(folder: Path = FONT_FOLDER) -> tuple[FontFile, ...]:
+    """Read the manifest `fonts.toml` of `folder`."""
+    with (folder / "fonts.toml").open("rb") as file:
+        entries = tomllib.load(file)["font"]
+    return tuple(FontFile(**entry) for entry in entries)
+
+
+def find_font(key: str, weight: int, folder: Path = FONT_FOLDER) -> FontFile:
+    """The file that serves a family and a weight: the nearest weight there is, the heavier one of two equally near.
+
+    Raises `InvalidInput` when there is no family of that key.
+    """
+    files = [entry for entry in font_manifest(folder) if entry.key == key]
+    if not files:
+        raise InvalidInput(
+            f"There is no font '{key}'. Fonts that ship: {', '.join(FONTS)}. Name one of these.",
+            field="font",
+            value=key,
+            limit=list(FONTS),
+        )
+    return min(files, key=lambda entry: (abs(entry.weight - weight), -entry.weight))
+
+
+def read_font(entry: FontFile, folder: Path = FONT_FOLDER) -> bytes:
+    """The TrueType bytes of a font file, unpacked.
+
+    Raises `ModelMissing` when the file is not there or has another SHA-256 than the manifest says.
+    """
+    path = folder / entry.file
+    if not path.is_file():
+        raise ModelMissing(f"The font file {entry.file} is missing from the installation; install Recaster again.")
+    data = path.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != entry.sha256:
+        raise ModelMissing(
+            f"The font file {entry.file} is not the one that was shipped (SHA-256 {found[:12]}…, expected "
+            f"{entry.sha256[:12]}…); install Recaster again.",
+            file=entry.file,
+        )
+    return lzma.decompress(data) if entry.file.endswith(".xz") else data

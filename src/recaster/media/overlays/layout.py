@@ -1,0 +1,350 @@
+"""Where new text goes: line breaks, size and place of a block of text, as plain values. Nothing is drawn here.
+
+A block is laid out in its own upright frame and turned about `TextLayout.center` when it is drawn. Widths come from a
+measuring function, so this module knows no text engine. Units are pixels of the frame as shown, y down.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal
+
+import regex
+
+from recaster.errors import CopyRejected
+from recaster.media.overlays.model import Box, TextStyle
+
+SMALLEST_SCALE = 0.75
+"""The size steps down by at most a quarter; after that the text has to be shorter."""
+SCALE_STEPS = (1.0, 0.95, 0.9, 0.85, 0.8, SMALLEST_SCALE)
+
+
+@dataclass(frozen=True, slots=True)
+class SafeZone:
+    """Margins, as fractions of the frame, that the platform's own buttons and captions cover or come near to.
+
+    The defaults keep clear of the title row at the top and of the caption and music rows at the bottom of the large
+    short-video apps. The old block's own box is always allowed, even where it reaches out of the zone.
+    """
+
+    left: float = 0.04
+    top: float = 0.06
+    right: float = 0.04
+    bottom: float = 0.15
+
+    def box(self, frame_size: tuple[int, int]) -> Box:
+        """The zone in a frame of (width, height)."""
+        width, height = frame_size
+        return (self.left * width, self.top * height, (1 - self.right) * width, (1 - self.bottom) * height)
+
+
+@dataclass(frozen=True, slots=True)
+class LaidLine:
+    """One line: its text, the left end of its advance and its baseline, its advance width."""
+
+    text: str
+    x: float
+    baseline: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextLayout:
+    """A block of text ready to be drawn."""
+
+    lines: tuple[LaidLine, ...]
+    style: TextStyle
+    """With the size, stroke, shadow and slab that are really used (scaled by `scale`)."""
+    scale: float
+    """Used size divided by the wanted size, 0.75–1."""
+    box: Box
+    """Around text, stroke and slab, upright (before rotation about `center`)."""
+    center: tuple[float, float]
+    frame_size: tuple[int, int]
+    line_top: float
+    """Height above the baseline that a line's slab is measured from."""
+    line_bottom: float
+    """Depth below the baseline that a line's slab is measured from."""
+    missing_glyphs: tuple[str, ...]
+    """Characters for which no font has a picture. A layout with any of them is not drawn."""
+
+    @property
+    def text(self) -> str:
+        """All lines joined by line breaks."""
+        return "\n".join(line.text for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """Whether a text has room, and how much text would have."""
+
+    fits: bool
+    scale: float
+    """The size factor that is needed; the smallest one where the text does not fit."""
+    lines: int
+    graphemes: int
+    max_graphemes: int
+    """About how many graphemes have room at the smallest size, measured on this text's own words."""
+    missing_glyphs: tuple[str, ...]
+
+
+class DoesNotFit(CopyRejected):
+    """The text has no room even at the smallest size. `details["report"]` is the `FitReport`."""
+
+    def __init__(self, report: FitReport) -> None:
+        super().__init__(
+            f"The text of {report.graphemes} characters has no room in its place, even at {SMALLEST_SCALE:.0%} of the "
+            f"old size; about {report.max_graphemes} characters fit. Shorten it.",
+            graphemes=report.graphemes,
+            max_graphemes=report.max_graphemes,
+        )
+        self.report = report
+
+
+@dataclass(frozen=True, slots=True)
+class FontExtents:
+    """Vertical extents of a font per em, as positive numbers: tall letters above, hanging letters below the baseline."""
+
+    top: float
+    bottom: float
+
+
+def graphemes(text: str) -> list[str]:
+    """User-perceived characters (Unicode UAX #29), without line breaks."""
+    return [cluster for cluster in regex.findall(r"\X", text) if cluster not in ("\n", "\r\n", "\r")]
+
+
+_WIDE = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]")
+_MARKER = regex.compile(r"^(?:\p{N}{1,3}[.)\]:]?|[-–—•·*→]+|#\p{N}+)$")
+
+
+def _pieces(paragraph: str) -> list[tuple[str, str]]:
+    """Pieces that are never broken, each with what joins it to the piece before when both share a line."""
+    found: list[tuple[str, str]] = []
+    for word in paragraph.split():
+        parts: list[str] = []
+        for cluster in regex.findall(r"\X", word):
+            closing = unicodedata.category(cluster[0]) in ("Po", "Pe", "Pf")
+            breaks = bool(parts) and not closing and (_WIDE.match(cluster) or _WIDE.match(parts[-1][-1]))
+            if breaks or not parts:
+                parts.append(cluster)
+            else:
+                parts[-1] += cluster
+        found += [(part, " " if i == 0 else "") for i, part in enumerate(parts)]
+    glued: list[tuple[str, str]] = []
+    for part, joint in found:
+        # A list marker stays with its first word, and an emoji with the word it follows: neither may stand alone.
+        after_marker = len(glued) == 1 and _MARKER.match(glued[0][0]) is not None
+        pictorial = not any(unicodedata.category(c)[0] in "LN" for c in part) and not _MARKER.match(part)
+        if glued and (after_marker or pictorial):
+            glued[-1] = (glued[-1][0] + joint + part, glued[-1][1])
+        else:
+            glued.append((part, joint))
+    return glued
+
+
+def break_lines(text: str, width: float, max_lines: int, measure: Callable[[str], float]) -> tuple[str, ...] | None:
+    """Break `text` into at most `max_lines` lines no wider than `width`, as evenly as possible; None if it cannot be.
+
+    Line breaks in the text are kept. The fewest lines are used; among those, the break with the least squared
+    difference from the mean width wins (the total-fit idea of Knuth and Plass, 1981, without hyphenation), and a last
+    line of one short word costs extra.
+    """
+    paragraphs = [_pieces(paragraph) for paragraph in text.split("\n")]
+    space = measure("n n") - 2 * measure("n")
+    least: list[list[list[str]]] = []
+    for pieces in paragraphs:
+        options = _options(pieces, width, max_lines, measure, space)
+        if not options:
+            return None
+        least.append(options)
+    lines = [line for options in least for line in options[0]]
+    return tuple(lines) if len(lines) <= max_lines else None
+
+
+def _options(
+    pieces: list[tuple[str, str]], width: float, max_lines: int, measure: Callable[[str], float], space: float
+) -> list[list[str]]:
+    if not pieces:
+        return [[""]]
+    widths = [measure(part) for part, _ in pieces]
+    joints = [space if joint else 0.0 for _, joint in pieces]
+    starts = [0.0]
+    for own, joint in zip(widths, joints, strict=True):
+        starts.append(starts[-1] + own + joint)
+
+    def span(a: int, b: int) -> float:
+        return starts[b] - starts[a] - joints[a]
+
+    n = len(pieces)
+    for count in range(1, min(max_lines, n) + 1):
+        mean = min(width, span(0, n) / count)
+        best: list[list[tuple[float, int]]] = [[(math.inf, -1)] * (n + 1) for _ in range(count + 1)]
+        best[0][0] = (0.0, -1)
+        for line in range(1, count + 1):
+            for b in range(line, n + 1):
+                for a in range(line - 1, b):
+                    before = best[line - 1][a][0]
+                    own = span(a, b)
+                    if before == math.inf or own > width:
+                        continue
+                    cost = before + (own - mean) ** 2
+                    if b == n and count > 1 and b - a == 1 and own < 0.5 * mean:
+                        cost += mean**2
+                    if cost < best[line][b][0]:
+                        best[line][b] = (cost, a)
+        if best[count][n][0] < math.inf:
+            cuts = [n]
+            for line in range(count, 0, -1):
+                cuts.append(best[line][cuts[-1]][1])
+            cuts.reverse()
+            return [
+                [
+                    "".join((joint if i else "") + part for i, (part, joint) in enumerate(pieces[a:b]))
+                    for a, b in pairwise(cuts)
+                ]
+            ]
+    return []
+
+
+def scaled_style(style: TextStyle, scale: float) -> TextStyle:
+    """The style with every length multiplied."""
+    return replace(
+        style,
+        size=style.size * scale,
+        stroke=None if style.stroke is None else replace(style.stroke, width=style.stroke.width * scale),
+        shadow=None
+        if style.shadow is None
+        else replace(
+            style.shadow, dx=style.shadow.dx * scale, dy=style.shadow.dy * scale, blur=style.shadow.blur * scale
+        ),
+        slab=None
+        if style.slab is None
+        else replace(
+            style.slab,
+            radius=style.slab.radius * scale,
+            padding_x=style.slab.padding_x * scale,
+            padding_y=style.slab.padding_y * scale,
+        ),
+    )
+
+
+def margins(style: TextStyle) -> tuple[float, float]:
+    """How far stroke and slab reach out of the text, sideways and up/down, in pixels."""
+    stroke = style.stroke.width if style.stroke else 0.0
+    if style.slab is None:
+        return stroke, stroke
+    return max(stroke, style.slab.padding_x), max(stroke, style.slab.padding_y)
+
+
+def upright_size(box: Box, rotation: float) -> tuple[float, float]:
+    """Width and height of a block that, turned by `rotation` degrees, has the given axis-parallel box."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    c, s = abs(math.cos(math.radians(rotation))), abs(math.sin(math.radians(rotation)))
+    spread = c * c - s * s
+    if spread < 0.3:
+        return width, height
+    return max(1.0, (width * c - height * s) / spread), max(1.0, (height * c - width * s) / spread)
+
+
+def old_line_count(style: TextStyle, box: Box, extents: FontExtents) -> int:
+    """How many lines stand in the box in this style."""
+    _, height = upright_size(box, style.rotation)
+    _, pad = margins(style)
+    first = (extents.top + extents.bottom) * style.size
+    step = max(0.5 * style.size, style.line_spacing * style.size)
+    return max(1, 1 + round((height - 2 * pad - first) / step))
+
+
+def lay_out(
+    text: str,
+    style: TextStyle,
+    box: Box,
+    frame_size: tuple[int, int],
+    *,
+    max_lines: int | None,
+    zone: SafeZone,
+    anchor: Literal["center", "top"],
+    extents: FontExtents,
+    measure: Callable[[str], float],
+    ink: Callable[[str], tuple[float, float]],
+    missing: tuple[str, ...],
+    scales: tuple[float, ...] = SCALE_STEPS,
+) -> TextLayout | None:
+    """Place `text` where the old block stood; None when it has no room at any of the `scales`.
+
+    `measure` gives the advance width per em of a run, `ink` the (top, bottom) of a run's letters per em. At each size
+    the old width is tried first, then the width of the safe zone. The block keeps the old alignment edge and, with
+    `anchor="center"`, the old vertical centre, else its old top; it is pushed back into the zone where it would leave it.
+    """
+    frame_width, frame_height = frame_size
+    zone_box = zone.box(frame_size)
+    limits = (
+        max(0.0, min(zone_box[0], box[0])),
+        max(0.0, min(zone_box[1], box[1])),
+        min(float(frame_width), max(zone_box[2], box[2])),
+        min(float(frame_height), max(zone_box[3], box[3])),
+    )
+    old_width, old_height = upright_size(box, style.rotation)
+    center_x, center_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    lines_allowed = max_lines or old_line_count(style, box, extents)
+    turn = math.radians(style.rotation)
+    for scale in scales:
+        used = scaled_style(style, scale)
+        pad_x, pad_y = margins(used)
+        size = used.size
+
+        def width_of(run: str, size: float = size) -> float:
+            return measure(run) * size
+
+        for outer in (old_width, limits[2] - limits[0]):
+            # Half a percent of slack: the same words in the measured style must not wrap by a rounding error.
+            room = (outer - 2 * pad_x) * 1.005 + 1.0
+            room = min(room, limits[2] - limits[0] - 2 * pad_x)
+            lines = break_lines(text, room, lines_allowed, width_of)
+            if lines is None:
+                continue
+            widths = [width_of(line) for line in lines]
+            block_width = max(widths)
+            step = size * used.line_spacing
+            if used.slab is None:
+                top, _ = ink(lines[0])
+                _, bottom = ink(lines[-1])
+            else:
+                top, bottom = extents.top, extents.bottom
+            height = top * size + bottom * size + step * (len(lines) - 1) + 2 * pad_y
+            full_width = block_width + 2 * pad_x
+            turned_width = abs(full_width * math.cos(turn)) + abs(height * math.sin(turn))
+            turned_height = abs(full_width * math.sin(turn)) + abs(height * math.cos(turn))
+            if turned_height > max(limits[3] - limits[1], old_height) or turned_width > limits[2] - limits[0] + 1.0:
+                continue
+            if used.align == "left":
+                x = center_x - old_width / 2 + full_width / 2
+            elif used.align == "right":
+                x = center_x + old_width / 2 - full_width / 2
+            else:
+                x = center_x
+            y = center_y if anchor == "center" else center_y - old_height / 2 + height / 2
+            x = min(max(x, limits[0] + turned_width / 2), max(limits[0], limits[2] - turned_width / 2))
+            y = min(max(y, limits[1] + turned_height / 2), max(limits[1], limits[3] - turned_height / 2))
+            left, first = x - block_width / 2, y - height / 2 + pad_y + top * size
+            shift = {"left": 0.0, "center": 0.5, "right": 1.0}[used.align]
+            return TextLayout(
+                lines=tuple(
+                    LaidLine(line, left + (block_width - width) * shift, first + step * i, width)
+                    for i, (line, width) in enumerate(zip(lines, widths, strict=True))
+                ),
+                style=used,
+                scale=scale,
+                box=(x - full_width / 2, y - height / 2, x + full_width / 2, y + height / 2),
+                center=(x, y),
+                frame_size=frame_size,
+                line_top=extents.top * size,
+                line_bottom=extents.bottom * size,
+                missing_glyphs=missing,
+            )
+    return None

@@ -1,0 +1,1 @@
+"""Organizations: whose things everything is."""

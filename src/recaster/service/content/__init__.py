@@ -1,0 +1,1 @@
+"""Content: the containers that remixes fill, and their assets."""

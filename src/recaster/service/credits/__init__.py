@@ -1,0 +1,1 @@
+"""Credits: a wallet per organization over an append-only double-entry ledger."""

@@ -1,0 +1,1 @@
+"""Which source to remix next: ranking of a project's library."""

@@ -1,0 +1,1 @@
+"""Remixes: accepting the request this product exists for."""
