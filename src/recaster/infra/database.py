@@ -15,6 +15,7 @@ worker, the command line and key look-up.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -43,6 +44,7 @@ TABLE_PREFIX = "vr_"
 """Every table of ours begins like this; the engine's tables lie beside them on SQLite."""
 
 _BEGIN_OPTION = "recaster_begin"
+_TURN_SECONDS = 30.0
 
 
 class TenancyError(RuntimeError):
@@ -166,6 +168,8 @@ class Database:
         self.ids = ids or IdFactory(self.clock)
         self._writes = engine.execution_options(**{_BEGIN_OPTION: "IMMEDIATE"})
         self._reads = engine.execution_options(**{_BEGIN_OPTION: "DEFERRED"})
+        # SQLite has one writer at a time; threads of one process queue here instead of polling the file's lock.
+        self._writer = threading.Lock() if self.is_sqlite else None
 
     @property
     def is_sqlite(self) -> bool:
@@ -178,7 +182,8 @@ class Database:
 
         On SQLite it takes the write lock at once, so that what was read stays true until the commit.
         """
-        with self._session(self._writes, organization_id, system=False) as session, session.begin():
+        with self._turn(), self._session(self._writes, organization_id, system=False) as session, session.begin():
+            session.connection()
             yield session
 
     @contextmanager
@@ -190,7 +195,8 @@ class Database:
     @contextmanager
     def system_write(self) -> Iterator[OrganizationSession]:
         """Open a transaction over all organizations: for the worker, key look-up and the command line only."""
-        with self._session(self._writes, None, system=True) as session, session.begin():
+        with self._turn(), self._session(self._writes, None, system=True) as session, session.begin():
+            session.connection()
             yield session
 
     @contextmanager
@@ -198,6 +204,20 @@ class Database:
         """Open a read-only picture over all organizations: for the worker, key look-up and the command line only."""
         with self._session(self._reads, None, system=True) as session:
             yield session
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self._writer is None:
+            yield
+            return
+        if not self._writer.acquire(timeout=_TURN_SECONDS):
+            raise TimeoutError(
+                f"No turn to write came within {_TURN_SECONDS} s. A unit of work is open too long, or was opened inside another."
+            )
+        try:
+            yield
+        finally:
+            self._writer.release()
 
     @property
     def write_engine(self) -> sa.Engine:

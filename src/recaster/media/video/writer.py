@@ -42,6 +42,8 @@ MP4_AUDIO_CODECS = ("aac", "mp3", "opus", "ac3", "eac3", "flac", "alac")
 
 _AVERAGING = Interpolation.AREA | Interpolation.ACCURATE_RND
 _LARGEST_TIME_SCALE = 2**31 - 1
+# AV_CODEC_FLAG_FRAME_DURATION of libavcodec, which the binding does not name.
+_FRAME_DURATION_FLAG = 1 << 8
 
 
 def encoded_size(facts: VideoFacts) -> tuple[int, int]:
@@ -194,6 +196,8 @@ class VideoWriter:
         context.thread_count = settings.threads
         context.time_base = self._time_base
         stream.time_base = self._time_base
+        # Without this flag the encoder invents durations from the rate, and the last frame's would be wrong.
+        context.flags |= _FRAME_DURATION_FLAG
         context.sample_aspect_ratio = facts.pixel_aspect
         context.colorspace = self._tags.matrix
         context.color_primaries = self._tags.primaries

@@ -1,14 +1,13 @@
-"""Finds out what an uploaded file is before anybody trusts it: its kind by its first bytes, then its size in pixels and time.
+"""Finds out what an uploaded file is before anybody trusts it: its kind by its first bytes, then pixels and length.
 
-Names and declared media types of a client are never looked at. Pictures are opened with Pillow under limits, videos with a
-`MediaProbe` that the application passes in. It stores nothing.
+Names and declared media types of a client are never looked at. Pictures are opened with Pillow under limits, videos
+with a `MediaProbe` that the application passes in. It stores nothing.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -102,7 +101,7 @@ def inspect(file: UploadedFile, limits: InspectionLimits, probe: MediaProbe) -> 
     mime_type = sniff(file.path)
     if mime_type is None:
         raise UnsupportedMediaType(
-            "The file is neither a picture (JPEG, PNG, WebP) nor a video (MP4, MOV, WebM, Matroska) by its first bytes. "
+            "The first bytes say: neither a picture (JPEG, PNG, WebP) nor a video (MP4, MOV, WebM, Matroska). "
             "Convert it and upload it again.",
             accepted=[*IMAGE_FORMATS, *VIDEO_TYPES],
         )
@@ -122,15 +121,13 @@ def inspect(file: UploadedFile, limits: InspectionLimits, probe: MediaProbe) -> 
 
 def _inspect_image(path: Path, mime_type: str, limits: InspectionLimits) -> tuple[int, int]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=(IMAGE_FORMATS[mime_type],)) as image:
-                _check_size(image, limits)
-                turned = image.getexif().get(_ORIENTATION_TAG) in _TURNED
-                width, height = image.size[::-1] if turned else image.size
-                # A JPEG is decoded at an eighth of its size: that reads the whole file and costs little memory.
-                image.draft("RGB", (max(image.width // 8, 1), max(image.height // 8, 1)))
-                image.load()
+        with Image.open(path, formats=(IMAGE_FORMATS[mime_type],)) as image:
+            _check_size(image, limits)
+            turned = image.getexif().get(_ORIENTATION_TAG) in _TURNED
+            width, height = image.size[::-1] if turned else image.size
+            # A JPEG is decoded at an eighth of its size: that reads the whole file and costs little memory.
+            image.draft("RGB", (max(image.width // 8, 1), max(image.height // 8, 1)))
+            image.load()
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise _too_many_pixels(None, limits.image_pixels) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, struct.error) as error:

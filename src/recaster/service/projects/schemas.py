@@ -61,12 +61,12 @@ class _ProjectFields(RequestBody):
     tagline: Line200 | None = None
     brand_voice: BrandVoice | None = None
     audience: Text500 | None = None
-    keywords: Annotated[list[Term], Field(max_length=50)] = []
-    banned_words: Annotated[list[Term], Field(max_length=200)] = []
-    required_terms: Annotated[list[Term], Field(max_length=20)] = []
-    approved_facts: Annotated[list[Line200], Field(max_length=50)] = []
-    message_bank: MessageBank = {}
-    metadata: Metadata = {}
+    keywords: list[Term] = Field(default_factory=list, max_length=50)
+    banned_words: list[Term] = Field(default_factory=list, max_length=200)
+    required_terms: list[Term] = Field(default_factory=list, max_length=20)
+    approved_facts: list[Line200] = Field(default_factory=list, max_length=50)
+    message_bank: MessageBank = Field(default_factory=dict)
+    metadata: Metadata = Field(default_factory=dict)
 
 
 class ProjectCreate(_ProjectFields):

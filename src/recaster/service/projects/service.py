@@ -32,7 +32,7 @@ def listing() -> sa.Select[tuple[Project]]:
     return sa.select(Project).where(Project.archived_at.is_(None))
 
 
-def get(session: OrganizationSession, project_id: str) -> Project:
+def require_project(session: OrganizationSession, project_id: str) -> Project:
     """Return a project by `prj_<uuid>` or the bare UUID.
 
     Raises:

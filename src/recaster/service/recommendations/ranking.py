@@ -8,8 +8,8 @@
   `r = (likes + 2 · comments + 3 · shares) / views`. Unknown counts add nothing.
 - **freshness**: `0.5^(age / 30 days)` of the publication time; 0 if that is unknown.
 
-Equal scores are ordered by the newer publication, then by the TikTok id, so that the same library always gives the same list.
-It measures words, not meaning.
+Equal scores are ordered by the newer publication, then by the TikTok id, so that the same library always gives the
+same list. It measures words, not meaning.
 """
 
 from __future__ import annotations

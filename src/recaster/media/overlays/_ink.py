@@ -1,0 +1,218 @@
+"""Which pixels of a frame belong to a block of burned-in text: letters, outline, shadow, emoji, slab.
+
+Works from the actual pixels of a few frames, guided by the block's place and look; where they do not agree with the
+look, the whole line is taken: too large a mask costs a little background, too small a one leaves ghosts.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import emoji
+import numpy as np
+from numpy.typing import NDArray
+
+from recaster.media.overlays.model import OverlayLine, OverlayRole, OverlayTrack
+from recaster.media.video.model import Image, Mask
+
+
+@dataclass(frozen=True, slots=True)
+class InkMask:
+    """The mask of one block in its reference position."""
+
+    left: int
+    top: int
+    mask: Mask
+    """255 where a pixel is to be replaced."""
+
+
+def support_box(track: OverlayTrack, width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of the pixels that may belong to the block, clipped to the frame."""
+    reach = 0.55 * track.style.size + 6
+    xs = [p[0] for line in track.lines for p in line.polygon] + [track.box[0], track.box[2]]
+    ys = [p[1] for line in track.lines for p in line.polygon] + [track.box[1], track.box[3]]
+    return (
+        max(0, math.floor(min(xs) - reach)),
+        max(0, math.floor(min(ys) - reach)),
+        min(width, math.ceil(max(xs) + reach)),
+        min(height, math.ceil(max(ys) + reach)),
+    )
+
+
+def _grow(mask: Mask, radius: float) -> Mask:
+    r = max(0, math.ceil(radius))
+    if r == 0:
+        return mask
+    return np.asarray(cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * r + 1, 2 * r + 1))), np.uint8)
+
+
+def _line_frame(line: OverlayLine) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Top left corner, vector along the line, vector down the line."""
+    p = np.array(line.polygon, np.float64)
+    return p[0], (p[1] - p[0] + p[2] - p[3]) / 2, (p[3] - p[0] + p[2] - p[1]) / 2
+
+
+def _band(line: OverlayLine, before: float, after: float, above: float, below: float) -> NDArray[np.float64]:
+    """The line's polygon grown by pixels along and across its own direction."""
+    corner, along, down = _line_frame(line)
+    u = along / max(1e-6, float(np.linalg.norm(along)))
+    v = down / max(1e-6, float(np.linalg.norm(down)))
+    a, b = corner - before * u - above * v, corner + along + after * u - above * v
+    return np.array([a, b, b + down + (above + below) * v, a + down + (above + below) * v])
+
+
+def _paint(shape: tuple[int, int], polygon: NDArray[np.float64], left: int, top: int) -> Mask:
+    mask = np.zeros(shape, np.uint8)
+    cv2.fillConvexPoly(mask, np.round(polygon - [left, top]).astype(np.int32), 255)
+    return mask
+
+
+def _emoji_counts(text: str) -> tuple[int, int]:
+    """How many emoji a line starts and ends with."""
+    found = emoji.emoji_list(text)
+    start = end = 0
+    position = 0
+    for item in found:
+        if text[position : item["match_start"]].strip():
+            break
+        start, position = start + 1, item["match_end"]
+    position = len(text)
+    for item in reversed(found):
+        if text[item["match_end"] : position].strip():
+            break
+        end, position = end + 1, item["match_start"]
+    return start, end
+
+
+def _alike(samples: list[Image], color_rgb: tuple[int, int, int], tolerance: float, share: float) -> Mask:
+    """Pixels that are near a colour in at least `share` of the samples."""
+    color = np.array(color_rgb[::-1], np.int16)
+    votes = np.zeros(samples[0].shape[:2], np.float32)
+    for sample in samples:
+        votes += np.abs(sample.astype(np.int16) - color).max(axis=2) <= tolerance
+    return np.asarray((votes >= share * len(samples) - 1e-6) * 255, np.uint8)
+
+
+def _with_holes_filled(mask: Mask, largest: float) -> Mask:
+    contours, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    out = mask.copy()
+    if hierarchy is None:
+        return out
+    for contour, family in zip(contours, hierarchy[0], strict=True):
+        if family[3] >= 0 and cv2.contourArea(contour) < largest:
+            cv2.drawContours(out, [contour], -1, 255, cv2.FILLED)
+    return out
+
+
+def _touching(mask: Mask, seed: Mask) -> Mask:
+    """The connected parts of `mask` that touch `seed`."""
+    count, labels = cv2.connectedComponents(mask, connectivity=8)
+    keep = np.zeros(count, bool)
+    keep[np.unique(labels[(seed > 0) & (mask > 0)])] = True
+    keep[0] = False
+    return np.asarray(keep[labels] * 255, np.uint8)
+
+
+def find_ink(track: OverlayTrack, samples: list[Image], left: int, top: int, *, slab: bool) -> InkMask:
+    """The mask of a block from crops of it (all with the same top left corner, the block complete in each).
+
+    With `slab` false a slab stays in the picture, and the mask holds only what stands on it.
+    """
+    shape = samples[0].shape[:2]
+    style = track.style
+    size = style.size
+    stroke = style.stroke.width if style.stroke else 0.0
+    shadow = style.shadow
+    fringe = max(3.0, min(5.0, 0.09 * size))  # soft edges, chroma subsampling and ringing around the letters
+    whole = np.zeros(shape, np.uint8)
+    fill = _alike(samples, style.fill, 72, 0.6)
+    outline = _alike(samples, style.stroke.color, 60, 0.6) if style.stroke else np.zeros(shape, np.uint8)
+    for line in track.lines:
+        start, end = _emoji_counts(line.text)
+        core = _paint(shape, _band(line, 0, 0, 0, 0), left, top)
+        around = _paint(shape, _band(line, *(4 * (stroke + 0.12 * size,))), left, top)
+        area = max(1, int((core > 0).sum()))
+        letters = cv2.bitwise_and(fill, around)
+        share = float((cv2.bitwise_and(fill, core) > 0).sum()) / area
+        # Letters cover 15–60 % of their line; anything else says that the colour is not the letters' alone.
+        changing = track.role is OverlayRole.CAPTION or "typed" in (track.entry.kind, track.exit.kind)
+        if share < 0.08 or share > 0.72 or changing or (style.slab is not None and not slab):
+            ink = _paint(shape, _band(line, *(4 * (stroke + 0.1 * size,))), left, top)
+        else:
+            ink = _grow(letters, 1)
+            if style.stroke:
+                near = _grow(ink, stroke + 2)
+                ink = cv2.bitwise_or(ink, _touching(cv2.bitwise_and(outline, near), ink))
+                ink = _grow(ink, 0.5 * stroke)
+                ink = _with_holes_filled(np.asarray(ink, np.uint8), 0.06 * size * size)
+        if shadow is not None:
+            moved = cv2.warpAffine(ink, np.array([[1, 0, shadow.dx], [0, 1, shadow.dy]], np.float64), shape[::-1])
+            ink = cv2.bitwise_or(ink, _grow(np.asarray(moved, np.uint8), 0.7 * shadow.blur))
+        whole |= np.asarray(ink, np.uint8)
+        if start or end:
+            whole |= _emoji_mask(track, line, start, end, shape, left, top)
+    whole = _grow(whole, fringe)
+    if style.slab is not None and slab:
+        whole |= _slab_mask(track, samples, shape, left, top)
+    return InkMask(left, top, whole)
+
+
+def _emoji_mask(
+    track: OverlayTrack, line: OverlayLine, start: int, end: int, shape: tuple[int, int], left: int, top: int
+) -> Mask:
+    """Room of the emoji at a line's ends: where a reader's polygon leaves them out, they stand beside it."""
+    size = track.style.size
+    first = _band(line, start * 1.2 * size + 0.3 * size if start else 0, 0, 0.2 * size, 0.2 * size)
+    last = _band(line, 0, end * 1.2 * size + 0.35 * size if end else 0, 0.2 * size, 0.2 * size)
+    corner, along, down = _line_frame(line)
+    text_part = _paint(shape, np.array([corner, corner + along, corner + along + down, corner + down]), left, top)
+    grown = _paint(shape, first, left, top) | _paint(shape, last, left, top)
+    limit = np.zeros(shape, np.uint8)
+    cv2.rectangle(
+        limit,
+        (round(track.box[0]) - left - 3, round(track.box[1]) - top - 3),
+        (round(track.box[2]) - left + 3, round(track.box[3]) - top + 3),
+        255,
+        cv2.FILLED,
+    )
+    beside = cv2.bitwise_and(grown, cv2.bitwise_not(text_part))
+    inside_box = cv2.bitwise_and(beside, limit)
+    # A box that ends with the letters was made without the emoji: then it says nothing about them.
+    room = inside_box if int((inside_box > 0).sum()) > 0.5 * size * size * (start + end) else beside
+    return np.asarray(room, np.uint8)
+
+
+def _slab_mask(track: OverlayTrack, samples: list[Image], shape: tuple[int, int], left: int, top: int) -> Mask:
+    slab = track.style.slab
+    assert slab is not None
+    lines = np.zeros(shape, np.uint8)
+    for line in track.lines:
+        start, end = _emoji_counts(line.text)
+        reach = 1.15 * track.style.size
+        band = _band(line, slab.padding_x, slab.padding_x, slab.padding_y, slab.padding_y)
+        lines |= _paint(shape, band, left, top)
+        if start or end:
+            wide = _band(line, slab.padding_x + start * reach, slab.padding_x + end * reach, slab.padding_y, slab.padding_y)
+            lines |= _paint(shape, wide, left, top)
+    box = np.zeros(shape, np.uint8)
+    cv2.rectangle(
+        box,
+        (math.floor(track.box[0]) - left - 4, math.floor(track.box[1]) - top - 4),
+        (math.ceil(track.box[2]) - left + 4, math.ceil(track.box[3]) - top + 4),
+        255,
+        cv2.FILLED,
+    )
+    if slab.opacity > 0.9:
+        alike = cv2.bitwise_and(_alike(samples, slab.color, 40, 0.8), box)
+        body = _touching(np.asarray(alike, np.uint8), lines)
+        body = _with_holes_filled(np.asarray(cv2.bitwise_or(body, lines), np.uint8), 4 * track.style.size**2)
+        # Slab-coloured background must not flood the whole box: the body stays near the lines.
+        near = _grow(lines, 0.5 * track.style.size)
+        body = np.asarray(cv2.bitwise_and(body, near), np.uint8)
+    else:
+        body = np.asarray(cv2.bitwise_and(lines, box) if not slab.per_line else lines, np.uint8)
+        if not slab.per_line:
+            body = box
+    return _grow(body, 4)

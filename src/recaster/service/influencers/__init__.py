@@ -1,0 +1,1 @@
+"""Influencers: the people of a project whose face is put on a source, and whether they may be."""

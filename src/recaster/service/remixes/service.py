@@ -1,0 +1,91 @@
+"""Accepting a remix: the contract's checks in the contract's order, then everything in one transaction."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from recaster.infra.database import OrganizationSession
+from recaster.infra.settings import RateTier, Settings
+from recaster.service.content.service import open_container
+from recaster.service.credits import service as credits
+from recaster.service.errors import BillingExhausted, InfluencerRequired, InvalidTiktokId, RateLimited
+from recaster.service.influencers.service import require_usable
+from recaster.service.jobs.service import JobQueue, open_job, running_jobs
+from recaster.service.layers.service import resolve_wiring
+from recaster.service.projects.service import require_project
+from recaster.service.remixes.schemas import AcceptedView, VideoRemixRequest
+from recaster.service.sources.service import find_source
+
+WORKFLOW: Final = "remix"
+"""Name under which the worker registers the work."""
+KIND: Final = "content_generate"
+"""Kind of the job, in the contract's words."""
+
+_TIKTOK_ID = re.compile(r"[0-9]{17,20}", re.ASCII)
+
+
+def accept(
+    session: OrganizationSession,
+    queue: JobQueue,
+    settings: Settings,
+    *,
+    project_id: str,
+    request: VideoRemixRequest,
+    api_key_id: str,
+    tier: RateTier,
+) -> AcceptedView:
+    """Check the request and start its job: job, container, reserved credits and queued workflow commit together.
+
+    `tier` is the organization's; it decides how many jobs may run at a time.
+
+    Raises:
+        NotFound: the project, the account or the influencer is unknown, archived, or somebody else's.
+        InfluencerRequired, AccountNotWired, NoContentLayerWired, InfluencerNotWired: the wiring does not lead to one.
+        Conflict, ConsentMissing: the influencer cannot be used.
+        InvalidTiktokId: the source cannot be fetched.
+        BillingExhausted: too few credits.
+        RateLimited: too many running jobs.
+    """
+    project = require_project(session, project_id)
+    if request.social_account_id is None and request.influencer_id is None:
+        raise InfluencerRequired(
+            "Neither socialAccountId nor influencerId was given. Name an influencer, or an account that is wired to one."
+        )
+    wiring = resolve_wiring(session, project, request.social_account_id, request.influencer_id)
+    require_usable(session, wiring.influencer, session.now)
+    if not _TIKTOK_ID.fullmatch(request.tiktok_video_id):
+        raise InvalidTiktokId(
+            "tiktokVideoId must be 17 to 20 digits, as in the last part of the video's address.", reason="malformed"
+        )
+    source = find_source(session, request.tiktok_video_id)
+    if source is None:
+        raise InvalidTiktokId(
+            f"The video {request.tiktok_video_id} is not in the source library. Add it with POST /v1/projects/{{id}}/sources, "
+            "or pick one from the source recommendations.",
+            reason="unavailable",
+        )
+    price = settings.video_remix_credits
+    available = credits.available_credits(session)
+    if available < price:
+        raise BillingExhausted(
+            f"A remix costs {price} credits and {available} are available. Add credits, or wait until running jobs end.",
+            required=price, available=available,
+        )  # fmt: skip
+    limit = settings.limits(tier).running_jobs
+    if running_jobs(session) >= limit:
+        raise RateLimited(
+            f"{limit} jobs of this organization are running, which is the most its tier allows. Try again when one has ended.",
+            retry_after=30, limit=limit, scope="running_jobs",
+        )  # fmt: skip
+    job = open_job(
+        session, queue, kind=KIND, workflow=WORKFLOW, project_id=project.id, api_key_id=api_key_id,
+        input={"tiktokVideoId": request.tiktok_video_id, "sourceId": source.id, "influencerId": wiring.influencer.id},
+    )  # fmt: skip
+    container = open_container(
+        session, job_id=job.id, project_id=project.id, influencer_id=wiring.influencer.id,
+        social_account_id=wiring.social_account_id, layer_id=wiring.layer_id, source_id=source.id,
+        source_tiktok_id=request.tiktok_video_id,
+    )  # fmt: skip
+    credits.reserve(session, job.id, price)
+    return AcceptedView(job_id=job.id, container_ids=[container.id], location_url=f"/v1/jobs/{job.id}")

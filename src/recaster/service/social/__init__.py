@@ -1,0 +1,1 @@
+"""Social accounts: where a project publishes."""
