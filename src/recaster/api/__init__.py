@@ -1,1 +1,1 @@
-"""The HTTP frame around the services: routing, authentication, errors, idempotency, rate limits, paging. It holds no rules."""
+"""The HTTP frame around the services: routing, authentication, errors, rate limits, paging. It holds no rules."""

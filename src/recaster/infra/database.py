@@ -7,9 +7,9 @@ Every unit of work is a `with` block that commits at its end or leaves nothing:
     with database.read(organization_id) as session:       # one consistent picture
         session.get(Project, project_id)                  # None when it belongs to somebody else
 
-Rows of a class that inherits `OrganizationOwned` are filtered by the session's organization and stamped with it; touching
-them without one raises `TenancyError`. `database.system_write()`/`system_read()` are the declared way around that, for the
-worker, the command line and key look-up.
+Rows of a class that inherits `OrganizationOwned` are filtered by the session's organization and stamped with it;
+touching them without one raises `TenancyError`. `database.system_write()`/`system_read()` are the declared way around
+that, for the worker, the command line and key look-up.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -35,6 +35,7 @@ from sqlalchemy.orm import (
     with_loader_criteria,
 )
 from sqlalchemy.sql import visitors
+from sqlalchemy.sql.visitors import ExternallyTraversible
 
 from recaster.infra.clock import Clock, SystemClock, from_milliseconds, to_milliseconds
 from recaster.infra.ids import IdFactory
@@ -78,7 +79,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: UtcTime(),
         dict[str, Any]: sa.JSON(),
         list[Any]: sa.JSON(),
@@ -96,7 +97,9 @@ class OrganizationOwned:
 class OrganizationSession(Session):
     """A unit of work of one organization at one moment. See the module's docstring."""
 
-    def __init__(self, *args: Any, organization_id: str | None, system: bool, clock: Clock, ids: IdFactory, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, organization_id: str | None, system: bool, clock: Clock, ids: IdFactory, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._organization_id = organization_id
         self.system = system
@@ -129,7 +132,9 @@ def _filter_by_organization(state: ORMExecuteState) -> None:
     if state.is_orm_statement:
         organization_id = session._organization_id
         if organization_id is None:
-            raise TenancyError("A query ran in a session without organization; open it with database.write(organization_id).")
+            raise TenancyError(
+                "A query ran in a session without organization; open it with database.write(organization_id)."
+            )
         if not state.is_insert:
             state.statement = state.statement.options(
                 with_loader_criteria(
@@ -137,10 +142,11 @@ def _filter_by_organization(state: ORMExecuteState) -> None:
                 )
             )
             return
-    for element in visitors.iterate(state.statement):
+    for element in visitors.iterate(cast(ExternallyTraversible, state.statement)):
         if isinstance(element, sa.Table) and "organization_id" in element.columns:
             raise TenancyError(
-                f"A statement reached {element.name} past the organization filter. Use the mapped class, or a system session."
+                f"A statement reached {element.name} past the organization filter. Use the mapped class, or a system "
+                "session."
             )
 
 
@@ -149,14 +155,17 @@ def _stamp_organization(session: OrganizationSession, context: UOWTransaction, i
     for row in [*session.new, *session.dirty, *session.deleted]:
         if not isinstance(row, OrganizationOwned):
             continue
+        owner: str | None = row.organization_id
         if session.system:
-            if row.organization_id is None:
+            if owner is None:
                 raise TenancyError(f"{type(row).__name__} was written in a system session without organization_id.")
             continue
-        if row.organization_id is None:
+        if owner is None:
             row.organization_id = session.organization_id
         if row.organization_id != session.organization_id:
-            raise TenancyError(f"{type(row).__name__} of {row.organization_id} was written in a session of {session.organization_id}.")
+            raise TenancyError(
+                f"{type(row).__name__} of {row.organization_id} was written in a session of {session.organization_id}."
+            )
 
 
 class Database:
@@ -212,7 +221,8 @@ class Database:
             return
         if not self._writer.acquire(timeout=_TURN_SECONDS):
             raise TimeoutError(
-                f"No turn to write came within {_TURN_SECONDS} s. A unit of work is open too long, or was opened inside another."
+                f"No turn to write came within {_TURN_SECONDS} s. A unit of work is open too long, or was opened inside "
+                "another."
             )
         try:
             yield
@@ -253,8 +263,8 @@ class Database:
 def create_engine(url: str, *, pool_size: int = 20) -> sa.Engine:
     """Make the engine for a URL.
 
-    SQLite: WAL, synchronous=FULL (a 202 must survive a power cut), busy timeout 30 s, foreign keys on. Postgres: psycopg 3,
-    READ COMMITTED, connections checked before use.
+    SQLite: WAL, synchronous=FULL (a 202 must survive a power cut), busy timeout 30 s, foreign keys on. Postgres:
+    psycopg 3, READ COMMITTED, connections checked before use.
     """
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import threading
 import uuid
 from collections.abc import Callable
 from typing import Final
@@ -15,7 +16,9 @@ from ulid import ULID
 
 from recaster.infra.clock import Clock, to_milliseconds
 
-UUID_PREFIXES: Final = frozenset({"org", "prj", "cnt", "inf", "sa", "lay", "key", "ast", "med", "src", "res", "whe", "whd"})
+UUID_PREFIXES: Final = frozenset(
+    {"org", "prj", "cnt", "inf", "sa", "lay", "key", "ast", "med", "src", "res", "whe", "whd"}
+)
 """Ids that hold a random UUID."""
 ULID_PREFIXES: Final = frozenset({"job", "req", "evt", "led"})
 """Ids that hold a ULID and therefore sort by time."""
@@ -30,6 +33,8 @@ class IdFactory:
     def __init__(self, clock: Clock, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> None:
         self._clock = clock
         self._random_bytes = random_bytes
+        self._mutex = threading.Lock()
+        self._last = (0, 0)
 
     def new(self, prefix: str) -> str:
         """Make an id of the kind that `prefix` names.
@@ -40,9 +45,19 @@ class IdFactory:
         if prefix in UUID_PREFIXES:
             return f"{prefix}_{uuid.UUID(bytes=self._random_bytes(16), version=4)}"
         if prefix in ULID_PREFIXES:
-            stamp = to_milliseconds(self._clock.now()).to_bytes(6, "big")
-            return f"{prefix}_{ULID.from_bytes(stamp + self._random_bytes(10))}"
+            return f"{prefix}_{ULID.from_bytes(self._next_ulid())}"
         raise KeyError(prefix)
+
+    def _next_ulid(self) -> bytes:
+        # Within a millisecond each is above the one before (by a random step), so that what one process writes sorts.
+        with self._mutex:
+            stamp = to_milliseconds(self._clock.now())
+            drawn = int.from_bytes(self._random_bytes(10), "big")
+            last_stamp, last = self._last
+            if stamp <= last_stamp and last + (drawn >> 40) + 1 < 1 << 80:
+                stamp, drawn = last_stamp, last + (drawn >> 40) + 1
+            self._last = (stamp, drawn)
+            return stamp.to_bytes(6, "big") + drawn.to_bytes(10, "big")
 
     def token(self, length: int) -> bytes:
         """Return `length` random bytes, for secrets."""

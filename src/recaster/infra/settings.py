@@ -1,7 +1,7 @@
 """Every setting of the product in one place, each with a default that works and a sentence that explains it.
 
-Values come, in this order, from arguments, `RECASTER_…` environment variables, and `recaster.toml` in the working folder
-(or the file that `RECASTER_CONFIG` names). Nothing is opened or created here except by `pepper`, which says so.
+Values come, in this order, from arguments, `RECASTER_…` environment variables, and `recaster.toml` in the working
+folder (or the file that `RECASTER_CONFIG` names). Nothing is opened or created here except by `pepper`.
 """
 
 from __future__ import annotations
@@ -53,21 +53,37 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RECASTER_", extra="ignore", frozen=True)
 
-    home: Path = Field(default_factory=_default_home, description="Folder for database, objects, work files, models, secrets.")
+    home: Path = Field(
+        default_factory=_default_home, description="Folder for database, objects, work files, models, secrets."
+    )
     database_url: str = Field(default="", description="SQLAlchemy URL; empty means the SQLite file in `home`.")
-    storage_url: str = Field(default="", description="`s3://bucket/prefix` or `file:///folder`; empty means `objects` in `home`.")
+    storage_url: str = Field(
+        default="", description="`s3://bucket/prefix` or `file:///folder`; empty means `objects` in `home`."
+    )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     port: int = Field(default=8480, ge=0, le=65535, description="Port the API listens on.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level that is logged.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least level that is logged."
+    )
 
-    worker_concurrency: int = Field(default=1, ge=1, le=64, description="Jobs that one worker process works on at a time.")
+    worker_concurrency: int = Field(
+        default=1, ge=1, le=64, description="Jobs that one worker process works on at a time."
+    )
     engine_poll_seconds: float = Field(default=0.2, gt=0, le=60, description="How often a worker looks for new jobs.")
-    executor_id: str = Field(default="local", min_length=1, description="Stable name of this worker; on SQLite there is one.")
-    lease_seconds: float = Field(default=15.0, gt=1, description="After how long without a sign of life another worker takes over (Postgres).")
+    executor_id: str = Field(
+        default="local", min_length=1, description="Stable name of this worker; on SQLite there is one."
+    )
+    lease_seconds: float = Field(
+        default=15.0, gt=1, description="After how long without a sign of life another worker takes over (Postgres)."
+    )
     max_job_attempts: int = Field(default=3, ge=1, le=20, description="Starts of one job before it fails as INTERNAL.")
-    idempotency_wait_seconds: float = Field(default=5.0, ge=0, le=30, description="How long a duplicate in flight waits for the first.")
+    idempotency_wait_seconds: float = Field(
+        default=5.0, ge=0, le=30, description="How long a duplicate in flight waits for the first."
+    )
 
-    copy_adapter: Literal["formula", "provider"] = Field(default="formula", description="Who writes the texts: embedded, or a language model.")
+    copy_adapter: Literal["formula", "provider"] = Field(
+        default="formula", description="Who writes the texts: embedded, or a language model."
+    )
     copy_base_url: str = Field(default="", description="Base URL of the OpenAI-compatible provider.")
     copy_model: str = Field(default="", description="Model name at the provider.")
     copy_api_key: SecretStr = Field(default=SecretStr(""), description="API key of the provider.")
@@ -79,7 +95,9 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(default=40_000_000, ge=10_000, description="Most pixels of an uploaded picture.")
 
     video_remix_credits: int = Field(default=120, ge=0, description="Price of one remix in credits.")
-    key_pepper: SecretStr = Field(default=SecretStr(""), description="Server secret under API key hashes; empty means the file in `home/secrets`.")
+    key_pepper: SecretStr = Field(
+        default=SecretStr(""), description="Server secret under API key hashes; empty means the file in `home/secrets`."
+    )
 
     @field_validator("home", mode="after")
     @classmethod
@@ -130,8 +148,8 @@ class Settings(BaseSettings):
     def pepper(self) -> bytes:
         """Return the server secret under API key hashes.
 
-        Without `key_pepper` it is read from `home/secrets/pepper`, which is made on first use with mode 0600. Losing that
-        file makes every API key invalid.
+        Without `key_pepper` it is read from `home/secrets/pepper`, which is made on first use with mode 0600. Losing
+        that file makes every API key invalid.
         """
         given = self.key_pepper.get_secret_value()
         if given:

@@ -1,7 +1,7 @@
 """Objects (videos, pictures, analyses) in a folder or in S3, behind one protocol.
 
-An object is written once and never changed; its key is made from ids and hashes of our own, never from a client's text. Media
-type, size and SHA-256 stand in the database: not every store keeps attributes.
+An object is written once and never changed; its key is made from ids and hashes of our own, never from a client's text.
+Media type, size and SHA-256 stand in the database: not every store keeps attributes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -89,7 +89,9 @@ def object_key(*segments: str) -> str:
     """
     for segment in segments:
         if not _SEGMENT.fullmatch(segment):
-            raise StorageError(f"{segment!r} cannot be part of an object key: use 1-128 of A-Z a-z 0-9 . _ = - and no leading dot.")
+            raise StorageError(
+                f"{segment!r} cannot be part of an object key: use 1-128 of A-Z a-z 0-9 . _ = - and no leading dot."
+            )
     if not segments:
         raise StorageError("An object key needs at least one segment.")
     return "/".join(segments)
@@ -123,7 +125,9 @@ class ObstoreObjectStore:
             obstore.put(self._store, key, content, mode="create", use_multipart=False)
         except AlreadyExistsError as error:
             if self.size(key) != size:
-                raise StorageError(f"{key} exists with another size; objects never change. Use a key made from the content.") from error
+                raise StorageError(
+                    f"{key} exists with another size; objects never change. Use a key made from the content."
+                ) from error
 
     def exists(self, key: str) -> bool:
         """Tell whether there is an object with this key."""
@@ -151,7 +155,7 @@ class ObstoreObjectStore:
         position = start
         while position < end:
             piece = obstore.get_range(self._store, key, start=position, end=min(end, position + CHUNK))
-            yield cast(bytes, piece.to_bytes())
+            yield piece.to_bytes()
             position += CHUNK
 
     def fetch(self, key: str, target: Path) -> Path:
@@ -168,7 +172,7 @@ class ObstoreObjectStore:
 
 
 def open_storage(settings: Settings) -> ObstoreObjectStore:
-    """Open the store of the settings: `file:///…` (made if missing) or `s3://bucket/prefix` (credentials from the environment)."""
+    """Open the store of the settings: `file:///…`, made if missing, or `s3://bucket/prefix` with the environment's keys."""
     url = settings.resolved_storage_url()
     parts = urlsplit(url)
     if parts.scheme == "file":

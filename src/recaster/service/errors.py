@@ -19,7 +19,7 @@
         ├── InfluencerNotWired       422 INFLUENCER_NOT_WIRED
         └── InvalidTiktokId          422 INVALID_TIKTOK_ID (with a reason)
 
-A wrong value in a body is `recaster.errors.InvalidInput` (422 VALIDATION). It does not write the envelope: `recaster.api` does.
+A wrong value in a body is `recaster.errors.InvalidInput` (422 VALIDATION). `recaster.api` writes the envelope.
 """
 
 from __future__ import annotations
@@ -101,7 +101,10 @@ class NotFound(ApiError):
     status = 404
 
     def __init__(self, what: str, identifier: str) -> None:
-        super().__init__(f"There is no {what} {identifier!r} here. Check the id; archived objects answer the same way.", resource=what)
+        super().__init__(
+            f"There is no {what} {identifier!r} here. Check the id; archived objects answer the same way.",
+            resource=what,
+        )
 
 
 class MethodNotAllowed(ApiError):

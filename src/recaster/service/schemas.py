@@ -17,7 +17,9 @@ UtcTime = Annotated[datetime, PlainSerializer(iso, return_type=str, when_used="j
 class RequestBody(BaseModel):
     """A JSON body of a request: camelCase, and an unknown field is an error that names it."""
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_alias=True, validate_by_name=False, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_alias=True, validate_by_name=False, extra="forbid", strict=True
+    )
 
 
 class View(BaseModel):

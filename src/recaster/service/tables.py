@@ -18,6 +18,7 @@ DOMAINS: Final = (
 
 def complete_metadata() -> sa.MetaData:
     """Return the metadata with all tables of the service."""
+    importlib.import_module("recaster.infra.lease")
     for domain in DOMAINS:
         importlib.import_module(f"recaster.service.{domain}.model")
     return Base.metadata

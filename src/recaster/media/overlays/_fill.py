@@ -26,6 +26,20 @@ def smooth_known(values: Plane, known: Plane, sigma: float) -> tuple[Plane, Plan
     return np.asarray(summed / (divisor if values.ndim == 2 else divisor[..., None]), np.float32), weight
 
 
+def mean_square(values: Plane) -> Plane:
+    """Mean over the channels of the squared values; several times faster than a NumPy reduction over a short axis."""
+    return np.asarray(cv2.transform(values * values, np.full((1, values.shape[2]), 1.0 / values.shape[2], np.float32)), np.float32)
+
+
+def largest_difference(values: Plane) -> Plane:
+    """Largest absolute value over the channels."""
+    parts = cv2.split(np.abs(values))
+    largest = parts[0]
+    for part in parts[1:]:
+        largest = cv2.max(largest, part)
+    return np.asarray(largest, np.float32)
+
+
 def push_pull(values: Plane, known: Plane) -> Plane:
     """Fill unknown pixels by a pyramid of averages of the known ones (Gortler et al., The Lumigraph, 1996, section 3.5).
 

@@ -127,7 +127,8 @@ def find_ink(track: OverlayTrack, samples: list[Image], left: int, top: int, *, 
     shadow = style.shadow
     fringe = max(3.0, min(5.0, 0.09 * size))  # soft edges, chroma subsampling and ringing around the letters
     whole = np.zeros(shape, np.uint8)
-    fill = _alike(samples, style.fill, 72, 0.6)
+    # The words of a caption may take another colour one after the other: each has the style's own in some samples only.
+    fill = _alike(samples, style.fill, 72, 0.2 if track.role is OverlayRole.CAPTION else 0.6)
     outline = _alike(samples, style.stroke.color, 60, 0.6) if style.stroke else np.zeros(shape, np.uint8)
     for line in track.lines:
         start, end = _emoji_counts(line.text)
@@ -137,8 +138,8 @@ def find_ink(track: OverlayTrack, samples: list[Image], left: int, top: int, *, 
         letters = cv2.bitwise_and(fill, around)
         share = float((cv2.bitwise_and(fill, core) > 0).sum()) / area
         # Letters cover 15–60 % of their line; anything else says that the colour is not the letters' alone.
-        changing = track.role is OverlayRole.CAPTION or "typed" in (track.entry.kind, track.exit.kind)
-        if share < 0.08 or share > 0.72 or changing or (style.slab is not None and not slab):
+        typed = "typed" in (track.entry.kind, track.exit.kind)
+        if share < 0.08 or share > 0.72 or typed or (style.slab is not None and not slab):
             ink = _paint(shape, _band(line, *(4 * (stroke + 0.1 * size,))), left, top)
         else:
             ink = _grow(letters, 1)
@@ -216,3 +217,53 @@ def _slab_mask(track: OverlayTrack, samples: list[Image], shape: tuple[int, int]
         if not slab.per_line:
             body = box
     return _grow(body, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Highlight:
+    """A coloured box behind the word that is being said, as captions have it."""
+
+    color: tuple[int, int, int]
+    """Blue, green, red."""
+    band: Mask
+    """Where the box can be, on the same grid as the block's `InkMask`."""
+
+    def mask(self, crop: Image) -> Mask:
+        """Pixels of the box and of the word on it in one frame's crop."""
+        near = np.abs(crop.astype(np.int16) - np.array(self.color, np.int16)).max(axis=2) <= 48
+        body = cv2.bitwise_and(np.asarray(near * 255, np.uint8), self.band)
+        body = cv2.morphologyEx(body, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        if int((body > 0).sum()) < 30:
+            return np.zeros_like(self.band)
+        closed = cv2.morphologyEx(np.asarray(body, np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+        return _grow(_with_holes_filled(np.asarray(closed, np.uint8), float(self.band.size)), 4)
+
+
+def find_highlight(track: OverlayTrack, samples: list[Image], left: int, top: int) -> Highlight | None:
+    """The box colour of a caption whose active word is boxed: one saturated colour, flat, and elsewhere in each sample."""
+    if track.role is not OverlayRole.CAPTION or track.style.slab is not None:
+        return None
+    shape = samples[0].shape[:2]
+    band = np.zeros(shape, np.uint8)
+    for line in track.lines:
+        band |= _paint(shape, _band(line, *(4 * (0.22 * track.style.size,))), left, top)
+    best: tuple[int, tuple[int, int, int]] | None = None
+    for sample in samples:
+        pixels = sample[band > 0]
+        vivid = pixels[(pixels.max(axis=1).astype(int) - pixels.min(axis=1)) > 90]
+        if not len(vivid):
+            continue
+        bins, counts = np.unique(vivid // 24, axis=0, return_counts=True)
+        top_bin = bins[int(counts.argmax())]
+        flat = vivid[(np.abs(vivid.astype(int) // 24 - top_bin) <= 1).all(axis=1)]
+        count = len(flat)
+        if best is None or count > best[0]:
+            color = np.median(flat, axis=0)
+            best = (count, (int(color[0]), int(color[1]), int(color[2])))
+    if best is None or best[0] < 0.5 * track.style.size**2:
+        return None
+    found = Highlight(best[1], band)
+    covers = np.mean([found.mask(sample) > 0 for sample in samples], axis=0)
+    # Scenery of that colour stays where it is; the box does not (unless there is only one word).
+    several = sum(len(line.text.split()) for line in track.lines) > 1
+    return None if several and float(covers.max()) > 0.95 and len(samples) > 1 else found

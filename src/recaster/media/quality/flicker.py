@@ -66,10 +66,9 @@ def temporal_residual(previous: Image, current: Image, mask: Mask) -> float:
     after = cv2.cvtColor(current[top:bottom, left:right], cv2.COLOR_BGR2GRAY)
     weights = mask[top:bottom, left:right].astype(np.float32)
     height, width = after.shape
-    if min(height, width) < 2 * _MARGIN:
-        flow = np.zeros((height, width, 2), np.float32)  # too small for the flow's patches: taken as still
-    else:
-        flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(after, before, None)
+    flow = np.zeros((height, width, 2), np.float32)
+    if min(height, width) >= 2 * _MARGIN:  # a smaller region is too small for the flow's patches: taken as still
+        flow = np.asarray(cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(after, before, flow))
     grid_x, grid_y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     moved = cv2.remap(
         before, grid_x + flow[..., 0], grid_y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE

@@ -37,7 +37,8 @@ def ssim(image: Image, reference: Image, mask: Mask | None = None) -> float:
     """Structural similarity of the brightness, -1 to 1, 1 = equal.
 
     Wang, Bovik, Sheikh, Simoncelli: Image quality assessment: from error visibility to structural similarity (2004),
-    with its Gaussian window of 11 pixels and sigma 1.5. `mask` weighs the map's pixels; windows at its edge see outside.
+    with its Gaussian window of 11 pixels and sigma 1.5. `mask` weighs the map's pixels; windows at its edge look
+    beyond it.
 
     Raises:
         ValueError: shapes differ, or the mask is empty.
@@ -71,7 +72,12 @@ def sharpness_ratio(image: Image, reference: Image, mask: Mask | None = None) ->
     """Sharpness of a picture divided by its reference's: below 1 = blurred, 1 = as sharp, above 1 = sharper or noisier.
 
     Two flat regions are equally sharp: 1.
+
+    Raises:
+        ValueError: shapes differ, or the mask is empty.
     """
+    if image.shape != reference.shape:
+        raise ValueError(f"pictures of one shape expected, got {image.shape} and {reference.shape}")
     # One squared code value keeps flat regions from dividing nothing by nothing.
     return (sharpness(image, mask) + 1.0) / (sharpness(reference, mask) + 1.0)
 

@@ -15,15 +15,12 @@ def squeezed(text: str) -> str:
     line another one.
     """
     plain = unicodedata.normalize("NFKC", emoji.replace_emoji(text, "")).casefold()
-    return "".join(
-        character
-        for character in plain
-        if not character.isspace() and unicodedata.category(character) not in ("Cf", "Cc")
-    )
+    invisible = ("Cf", "Cc")
+    return "".join(sign for sign in plain if not sign.isspace() and unicodedata.category(sign) not in invisible)
 
 
 def text_similarity(one: str, other: str) -> float:
-    """1 minus the Levenshtein distance of the squeezed texts divided by the longer one's length: 0 = foreign, 1 = equal.
+    """1 minus the Levenshtein distance of the squeezed texts over the longer one's length: 0 = foreign, 1 = equal.
 
     Two texts of which nothing is left after squeezing are equal.
     """

@@ -1,4 +1,4 @@
-"""Whether a result shows the same frames at the same times with the same sound as its source. No picture is looked at."""
+"""Whether a result has its source's frames, times and sound, exactly. Pictures are not compared here."""
 
 from __future__ import annotations
 

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar, cast
 
 import av
 import av.container
 import av.error
+import av.packet
 import av.stream
 import av.video.stream
 
@@ -25,6 +27,9 @@ from recaster.media.video.model import MediaLimits
 
 _DEMUXERS = {"mp4": "mov", "matroska": "matroska", "gif": "gif"}
 _MP4_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp")
+
+
+_StreamT = TypeVar("_StreamT", bound=av.stream.Stream)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,35 @@ def codec_name(stream: av.stream.Stream) -> str:
     return "unknown" if context is None else str(context.codec.canonical_name)
 
 
+def complete_packets(source: av.container.InputContainer, stream: _StreamT) -> Iterator[av.packet.Packet[_StreamT]]:
+    """Read all packets of a stream from the file's start on.
+
+    Raises:
+        MediaInvalid: the file ends before the last packet that it announces. FFmpeg itself only ends the stream there.
+    """
+    count = 0
+    for packet in source.demux(stream):
+        if packet.size == 0:
+            continue
+        if packet.is_corrupt:
+            raise _incomplete(stream, count)
+        count += 1
+        yield cast("av.packet.Packet[_StreamT]", packet)
+    # An MP4 file lists its packets in front; Matroska does not, its end is checked by `probe` against the duration.
+    if source.format.name.startswith("mov") and count < len(stream.index_entries):
+        raise _incomplete(stream, count)
+
+
+def _incomplete(stream: av.stream.Stream, count: int) -> MediaInvalid:
+    return MediaInvalid(
+        f"The file ends after packet {count} of its {stream.type} stream: it was not transferred completely. "
+        "Upload it again.",
+        field="file",
+        value=count,
+        limit=len(stream.index_entries),
+    )
+
+
 def frame_times(
     source: av.container.InputContainer, stream: av.video.stream.VideoStream, limits: MediaLimits
 ) -> FrameTimes:
@@ -161,16 +195,9 @@ def frame_times(
     most = int(limits.duration * limits.frame_rate * Fraction(101, 100)) + 2
     durations: dict[int, int] = {}
     is_vp8 = codec_name(stream) == "vp8"
-    for packet in source.demux(stream):
-        if packet.size == 0 or packet.is_discard:
+    for packet in complete_packets(source, stream):
+        if packet.is_discard:
             continue
-        if packet.is_corrupt:
-            raise MediaInvalid(
-                f"The file ends in the middle of frame {len(durations)}: it was not transferred completely. "
-                "Upload it again.",
-                field="file",
-                value=len(durations),
-            )
         # VP8 stores pictures that are only referred to as packets of their own (RFC 6386, 9.1: show_frame).
         if is_vp8 and not bytes(packet)[0] & 0x10:
             continue

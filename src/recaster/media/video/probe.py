@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal, cast
 
 import av
-import av.audio.stream
 import av.container
 import av.stream
 import av.video.frame
@@ -24,6 +23,7 @@ from recaster.errors import MediaInvalid
 from recaster.media.video._container import (
     FrameTimes,
     codec_name,
+    complete_packets,
     frame_times,
     open_input,
     sniff_container,
@@ -34,6 +34,8 @@ from recaster.media.video.model import AudioFacts, ColorTags, MediaLimits, Video
 Turn = tuple[Literal[0, 90, 180, 270], bool]
 """Degrees clockwise, and whether the picture is mirrored left to right after that."""
 
+# Seconds by which a container's announced duration may go beyond its last packet: rounding and other streams' ends.
+_LARGEST_GAP = Fraction(1, 2)
 # First two rows of the display matrix (ISO/IEC 14496-12, 8.4.2) as signs: x' = a·x + c·y, y' = b·x + d·y, y down.
 _TURNS: dict[tuple[int, int, int, int], Turn] = {
     (1, 0, 0, 1): (0, False),
@@ -76,7 +78,16 @@ def probe(path: Path, limits: MediaLimits = MediaLimits()) -> VideoFacts:
         _at_most("duration", duration, limits.duration, "seconds")
         average_rate = len(times.pts) / duration
         _at_most("frame_rate", average_rate, limits.frame_rate, "frames per second", tolerance=Fraction(101, 100))
-        audio = _audio_facts(path, source.streams.audio[0].index, limits) if source.streams.audio else None
+        audio, audio_end = _audio_facts(path, limits)
+        end = max((times.pts[-1] + times.last_duration) * time_base, audio_end)
+        if source.duration is not None and Fraction(source.duration, 1_000_000) > end + _LARGEST_GAP:
+            raise MediaInvalid(
+                f"The file says that it lasts {source.duration / 1e6:.1f} s, but ends after {float(end):.1f} s: it was "
+                "not transferred completely. Upload it again.",
+                field="file",
+                value=round(float(end), 3),
+                limit=source.duration / 1e6,
+            )
         first = _first_picture(source, stream)
         _check_size(first.width, first.height, limits)
         rotation, mirrored = display_turn(first)
@@ -141,17 +152,20 @@ def _first_picture(
     )
 
 
-def _audio_facts(path: Path, index: int, limits: MediaLimits) -> AudioFacts:
+def _audio_facts(path: Path, limits: MediaLimits) -> tuple[AudioFacts | None, Fraction]:
+    """Facts of the first audio stream, and its end in seconds."""
     with open_input(path, limits) as source:
-        stream = source.streams[index]
-        if not isinstance(stream, av.audio.stream.AudioStream) or stream.codec_context is None:
-            raise MediaInvalid(
-                "The sound track is of an unknown kind: convert it to AAC.", field="audio", value="unknown"
-            )
-        packets = sum(1 for packet in source.demux(stream) if packet.size)
-        return AudioFacts(
-            codec=codec_name(stream), sample_rate=stream.sample_rate, channels=stream.channels, packets=packets
+        if not source.streams.audio:
+            return None, Fraction(0)
+        stream = source.streams.audio[0]
+        count = end = 0
+        for packet in complete_packets(source, stream):
+            count += 1
+            end = max(end, (packet.pts or 0) + (packet.duration or 0))
+        facts = AudioFacts(
+            codec=codec_name(stream), sample_rate=stream.sample_rate, channels=stream.channels, packets=count
         )
+        return facts, end * Fraction(stream.time_base or 0)
 
 
 def _is_variable(times: FrameTimes) -> bool:

@@ -2,7 +2,8 @@
 
 Colours: the scaler gets the stream's own matrix and range, full-precision arithmetic and replicated chroma. Replication
 is what makes reading and writing each other's inverse: `writer` averages the same four pixels again, so that a picture
-nobody changed comes back with its code values (measured: luma exact, chroma 0.002 of 255 on average).
+nobody changed comes back with its code values (measured on a photograph at 720x1280: mean error of luma 0.0006 and of
+chroma 0.003 of 255, from colours beyond the RGB cube).
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from recaster.media.video.probe import Turn, display_turn
 
 _EXACT = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _REDUCING = Interpolation.AREA | Interpolation.ACCURATE_RND
+_PLANAR = ("yuv420p", "yuvj420p", "yuv422p", "yuv420p10le", "yuv422p10le")
+_WRAPPED = ("yuv420p", "yuvj420p")
 _FULL_RANGE = 2
 _LIMITED_RANGE = 1
 _ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
@@ -181,7 +184,7 @@ def _to_bgr(picture: av.video.frame.VideoFrame, size: tuple[int, int] | None, tu
     tags = ColorTags(matrix=int(picture.colorspace))
     range_ = _FULL_RANGE if _is_full_range(picture) else _LIMITED_RANGE
     converted = VideoReformatter().reformat(
-        picture,
+        picture if reduced else _without_chroma_place(picture),
         width=width,
         height=height,
         format="bgr24",
@@ -193,6 +196,19 @@ def _to_bgr(picture: av.video.frame.VideoFrame, size: tuple[int, int] | None, tu
         threads=1,
     )
     return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
+
+
+def _without_chroma_place(picture: av.video.frame.VideoFrame) -> av.video.frame.VideoFrame:
+    # Streams say that their chroma samples sit on the left pixel of two, and the scaler then takes every second pixel's
+    # chroma from the neighbour. The way back would shift colours by a quarter pixel with every generation. The binding
+    # cannot clear the mark, therefore the planes move into a frame without one.
+    if picture.format.name not in _PLANAR or picture.width % 2 or picture.height % 2:
+        return picture
+    planes = picture.to_ndarray()
+    # Wrapping saves a copy, but the binding finds the chroma planes only where they begin on a full row.
+    if picture.format.name in _WRAPPED and picture.height % 4 == 0:
+        return av.VideoFrame.from_numpy_buffer(planes, format=picture.format.name)
+    return av.VideoFrame.from_ndarray(planes, format=picture.format.name)
 
 
 def _to_luma(picture: av.video.frame.VideoFrame, width: int, turn: Turn) -> Luma:

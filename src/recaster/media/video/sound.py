@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from recaster.media.video._container import open_input
+from recaster.media.video._container import complete_packets, open_input
 from recaster.media.video.model import MediaLimits
 
 
@@ -15,13 +15,12 @@ def audio_digest(path: Path, *, limits: MediaLimits = MediaLimits()) -> str | No
     Two files with the same digest hold the same coded sound, whatever their containers are.
 
     Raises:
-        MediaInvalid: the file cannot be read.
+        MediaInvalid: the file cannot be read to its end.
     """
     with open_input(path, limits) as source:
         if not source.streams.audio:
             return None
         digest = hashlib.sha256()
-        for packet in source.demux(source.streams.audio[0]):
-            if packet.size:
-                digest.update(bytes(packet))
+        for packet in complete_packets(source, source.streams.audio[0]):
+            digest.update(bytes(packet))
         return digest.hexdigest()

@@ -33,7 +33,7 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from recaster.errors import MediaInvalid
-from recaster.media.video._container import codec_name, open_input
+from recaster.media.video._container import codec_name, complete_packets, open_input
 from recaster.media.video.color import scaler_table, tags_for_writing
 from recaster.media.video.model import EncoderSettings, Image, MediaLimits, VideoFacts
 
@@ -80,6 +80,7 @@ class VideoWriter:
         self._resources = contextlib.ExitStack()
         self._queue: queue.Queue[av.video.frame.VideoFrame | None] = queue.Queue(encoder.queue_frames)
         self._failure: BaseException | None = None
+        self._ended = False
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -227,7 +228,7 @@ class VideoWriter:
                 limit=list(MP4_AUDIO_CODECS),
             )
         self._audio = self._output.add_stream_from_template(track)
-        self._audio_packets = (packet for packet in source.demux(track) if packet.size)
+        self._audio_packets = complete_packets(source, track)
         self._audio_waiting = next(self._audio_packets, None)
 
     def _put(self, frame: av.video.frame.VideoFrame | None) -> None:
@@ -254,7 +255,7 @@ class VideoWriter:
     def _encode_all(self) -> None:
         # Every error is carried to the caller's thread, which raises it in `write` or on leaving the block.
         try:
-            while (frame := self._queue.get()) is not None:
+            while (frame := self._taken()) is not None:
                 if self._failure is None:
                     self._mux(self._video.encode(self._converted(frame)))
             if self._failure is None and self._last_pts is not None:
@@ -262,8 +263,14 @@ class VideoWriter:
                 self._mux_audio(None)
         except BaseException as error:  # noqa: BLE001
             self._failure = error
-            while self._thread is not None and self._queue.get() is not None:
-                pass
+            # The caller may be waiting for room in the queue: take what it still sends.
+            while not self._ended:
+                self._taken()
+
+    def _taken(self) -> av.video.frame.VideoFrame | None:
+        frame = self._queue.get()
+        self._ended = frame is None
+        return frame
 
     def _converted(self, frame: av.video.frame.VideoFrame) -> av.video.frame.VideoFrame:
         picture = self._reformatter.reformat(

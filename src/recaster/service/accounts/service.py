@@ -13,7 +13,9 @@ from recaster.service.errors import NotFound
 
 def create_organization(session: OrganizationSession, name: str, tier: RateTier = "standard") -> Organization:
     """Make an organization with an empty wallet. Needs a system session."""
-    organization = Organization(id=session.new_id("org"), name=name, tier=tier, suspended_at=None, created_at=session.now)
+    organization = Organization(
+        id=session.new_id("org"), name=name, tier=tier, suspended_at=None, created_at=session.now
+    )
     session.add(organization)
     session.flush()
     session.add(Wallet.empty(organization.id))

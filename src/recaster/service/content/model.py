@@ -27,7 +27,11 @@ class Container(OrganizationOwned, Base):
 
     __tablename__ = "vr_container"
     __table_args__ = (
-        sa.CheckConstraint("status IN ('queued', 'processing', 'completed', 'failed', 'canceled')", name="status_known"),
+        # Keeps the row and its project in one organization.
+        sa.ForeignKeyConstraint(["organization_id", "project_id"], ["vr_project.organization_id", "vr_project.id"]),
+        sa.CheckConstraint(
+            "status IN ('queued', 'processing', 'completed', 'failed', 'canceled')", name="status_known"
+        ),
         sa.Index("ix_vr_container_project_created", "project_id", "created_at"),
     )
 

@@ -1,10 +1,8 @@
-"""Rules of containers: showing them, closing them, and the one transaction that completes a remix."""
+"""Rules of containers: opening, closing and showing. `recaster.service.remixes.completion` completes one."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import sqlalchemy as sa
@@ -21,47 +19,8 @@ from recaster.service.content.schemas import (
     PreviewView,
     ProgressView,
 )
-from recaster.service.credits import service as credits
 from recaster.service.errors import NotFound
-
-
-@dataclass(frozen=True, slots=True)
-class NewAsset:
-    """A file that lies in object storage and becomes an asset."""
-
-    kind: Literal["video", "thumbnail"]
-    object_key: str
-    mime_type: str
-    size_bytes: int
-    checksum_sha256: str
-    width: int
-    height: int
-    duration_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NewOverlay:
-    """An overlay as it goes into the container. `box` is x, y, width, height in pixels."""
-
-    start_ms: int
-    end_ms: int
-    source_text: str
-    adapted_text: str
-    role: str
-    box: tuple[float, float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """Everything that a finished remix adds to its container."""
-
-    assets: Sequence[NewAsset]
-    overlays: Sequence[NewOverlay]
-    disclosure_label: str
-    caption: str | None = None
-    quality: dict[str, Any] = field(default_factory=dict)
-    """Measured figures of the output, JSON."""
-    c2pa: dict[str, Any] | None = None
+from recaster.service.jobs.model import Job, JobStatus
 
 
 def open_container(
@@ -126,48 +85,13 @@ def close_containers(
             container.failed_at = session.now if status is ContainerStatus.FAILED else None
 
 
-def complete(session: OrganizationSession, job_id: str, completion: Completion) -> str:
-    """Complete a remix in the caller's one transaction: assets, container, job and captured credits. Returns the container id.
-
-    Needs a system session.
-
-    Raises:
-        Cancelled: the job is not running any more; nothing is written.
-    """
-    from recaster.service.jobs import service as jobs
-
-    job = jobs.locked_running(session, job_id)
-    container = session.scalars(sa.select(Container).where(Container.job_id == job_id)).one()
-    for new in completion.assets:
-        session.add(
-            Asset(
-                id=session.new_id("ast"), organization_id=container.organization_id, container_id=container.id,
-                kind=new.kind, object_key=new.object_key, mime_type=new.mime_type, size_bytes=new.size_bytes,
-                checksum_sha256=new.checksum_sha256, duration_ms=new.duration_ms, width=new.width, height=new.height,
-                created_at=session.now,
-            )
-        )  # fmt: skip
-    container.status = ContainerStatus.COMPLETED.value
-    container.completed_at = session.now
-    container.caption = completion.caption
-    container.overlays = [
-        {
-            "startMs": overlay.start_ms, "endMs": overlay.end_ms, "sourceText": overlay.source_text,
-            "adaptedText": overlay.adapted_text, "role": overlay.role, "box": list(overlay.box),
-        }
-        for overlay in completion.overlays
-    ]  # fmt: skip
-    container.disclosure = {"label": completion.disclosure_label, "c2pa": completion.c2pa}
-    container.quality = dict(completion.quality)
-    jobs.finish(session, job)
-    credits.capture(session, job_id)
-    session.flush()
-    return container.id
-
-
 def assets_of(session: OrganizationSession, container: Container) -> list[AssetView]:
     """Show the assets of a container, videos first."""
-    rows = list(session.scalars(sa.select(Asset).where(Asset.container_id == container.id).order_by(Asset.kind.desc(), Asset.id)))
+    rows = list(
+        session.scalars(
+            sa.select(Asset).where(Asset.container_id == container.id).order_by(Asset.kind.desc(), Asset.id)
+        )
+    )
     thumbnail = next((row for row in rows if row.kind == "thumbnail"), None)
     thumbnail_url = asset_url(thumbnail) if thumbnail else None
     return [
@@ -204,8 +128,6 @@ def view(session: OrganizationSession, container: Container) -> ContainerView:
 
 def progress_view(session: OrganizationSession, container: Container) -> ProgressView:
     """Show how far a container is. The rest is estimated from the pace so far once a tenth is done."""
-    from recaster.service.jobs.model import Job, JobStatus
-
     job = session.get_one(Job, container.job_id)
     eta = None
     if job.status == JobStatus.RUNNING and job.progress >= 0.1:

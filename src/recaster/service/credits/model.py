@@ -1,8 +1,8 @@
 """Tables of the ledger. Transactions and entries are only ever added; the wallet caches their sums under constraints.
 
-Accounts of an organization, all in whole credits. `included`, `prepaid`: free to spend. `held_included`, `held_prepaid`:
-reserved for running jobs. `used`: spent. `issued`: where granted credits come from; its balance is minus everything ever
-granted, so that the entries of each transaction sum to zero.
+Accounts of an organization, all in whole credits. `included`, `prepaid`: free to spend. `held_included`,
+`held_prepaid`: reserved for running jobs. `used`: spent. `issued`: where granted credits come from; its balance is minus
+everything ever granted, so that the entries of each transaction sum to zero.
 """
 
 from __future__ import annotations
@@ -68,9 +68,7 @@ class Reservation(OrganizationOwned, Base):
     """Credits held for one job."""
 
     __tablename__ = "vr_credit_reservation"
-    __table_args__ = (
-        sa.CheckConstraint("included >= 0 AND prepaid >= 0", name="parts_not_negative"),
-    )
+    __table_args__ = (sa.CheckConstraint("included >= 0 AND prepaid >= 0", name="parts_not_negative"),)
 
     id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
     job_id: Mapped[str] = mapped_column(sa.ForeignKey("vr_job.id"), unique=True)
@@ -80,7 +78,7 @@ class Reservation(OrganizationOwned, Base):
 
 
 class LedgerTransaction(OrganizationOwned, Base):
-    """One movement of credits. `resolves_id` is unique: a reservation is captured or released once, whatever crashes."""
+    """One movement of credits. `resolves_id` is unique: a reservation is captured or released once, come what may."""
 
     __tablename__ = "vr_ledger_transaction"
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import ConfigDict
+
 from recaster.service.schemas import UtcTime, View
 
 
 class CreditsPerFormat(View):
     """Price list."""
 
-    model_config = {**View.model_config, "alias_generator": None}
+    # The contract names formats in snake case here.
+    model_config = ConfigDict(alias_generator=None)
 
     video_remix: int
 

@@ -52,7 +52,14 @@ def grant(
             f"The wallet has {getattr(wallet, account)} free {account} credits; {-credits} cannot be taken from it.",
             field="credits", value=credits, limit=-getattr(wallet, account),
         )  # fmt: skip
-    _post(session, wallet, TransactionKind(kind), credits, {Account.ISSUED: -credits, Account(account): credits}, note=note)
+    _post(
+        session,
+        wallet,
+        TransactionKind(kind),
+        credits,
+        {Account.ISSUED: -credits, Account(account): credits},
+        note=note,
+    )
 
 
 def reserve(session: OrganizationSession, job_id: str, price: int) -> Reservation:
@@ -66,7 +73,7 @@ def reserve(session: OrganizationSession, job_id: str, price: int) -> Reservatio
     available = wallet.included + wallet.prepaid
     if available < price:
         raise BillingExhausted(
-            f"A remix costs {price} credits and {available} are available. Add credits, or wait until running jobs end.",
+            f"A remix costs {price} credits, {available} are available. Add credits, or wait until running jobs end.",
             required=price, available=available,
         )  # fmt: skip
     included = min(wallet.included, price)
@@ -106,7 +113,9 @@ def _resolve(session: OrganizationSession, job_id: str, kind: TransactionKind) -
     ).first()
     if earlier is not None:
         if earlier.kind != kind:
-            raise RuntimeError(f"The reservation of {job_id} was already resolved by {earlier.kind}, now {kind} was asked for.")
+            raise RuntimeError(
+                f"The reservation of {job_id} was already resolved by {earlier.kind}, now {kind} was asked for."
+            )
         return
     total = reservation.included + reservation.prepaid
     moved = {Account.HELD_INCLUDED: -reservation.included, Account.HELD_PREPAID: -reservation.prepaid}
@@ -125,7 +134,7 @@ def available_credits(session: OrganizationSession) -> int:
 
 
 def overview(session: OrganizationSession, *, video_remix_price: int) -> CreditsView:
-    """Return the wallet of the session's organization as contract section 6 shows it. The period is the month in UTC."""
+    """Return the wallet of the session's organization as contract section 6 has it; the period is the UTC month."""
     wallet = _wallet(session, session.organization_id)
     included = wallet.included + wallet.held_included
     prepaid = wallet.prepaid + wallet.held_prepaid
@@ -159,7 +168,7 @@ def overview(session: OrganizationSession, *, video_remix_price: int) -> Credits
     )
 
 
-def events_query() -> sa.Select[tuple[LedgerTransaction]]:
+def events_query() -> sa.Select[LedgerTransaction]:
     """Return the query of what the owner sees as history: holds and their release are no events, they cost nothing."""
     return sa.select(LedgerTransaction).where(LedgerTransaction.kind.in_(list(_EVENT_TYPES)))
 
@@ -185,8 +194,9 @@ def audit(session: OrganizationSession, organization_id: str) -> list[str]:
         )
     }
     for account in Account:
-        if getattr(wallet, account.value) != sums.get(account.value, 0):
-            findings.append(f"{account.value}: the wallet says {getattr(wallet, account.value)}, the entries {sums.get(account.value, 0)}.")
+        cached, booked = getattr(wallet, account.value), sums.get(account.value, 0)
+        if cached != booked:
+            findings.append(f"{account.value}: the wallet says {cached}, the entries {booked}.")
     unbalanced = session.scalars(
         sa.select(LedgerEntry.transaction_id)
         .where(LedgerEntry.organization_id == organization_id)
@@ -235,7 +245,10 @@ def _post(
         if change:
             session.add(
                 LedgerEntry(
-                    organization_id=wallet.organization_id, transaction_id=transaction.id, account=account.value, amount=change
+                    organization_id=wallet.organization_id,
+                    transaction_id=transaction.id,
+                    account=account.value,
+                    amount=change,
                 )
             )
             setattr(wallet, account.value, getattr(wallet, account.value) + change)

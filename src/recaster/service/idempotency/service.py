@@ -63,7 +63,8 @@ def parse_key(header: str | None) -> str | None:
     if not _KEY.fullmatch(value):
         message = "Use 1 to 255 visible ASCII characters, for example a UUID."
         raise InvalidInput(
-            f"The Idempotency-Key header cannot be used. {message}", issues=[{"path": "Idempotency-Key", "message": message}]
+            f"The Idempotency-Key header cannot be used. {message}",
+            issues=[{"path": "Idempotency-Key", "message": message}],
         )
     return value
 
@@ -77,9 +78,13 @@ def fingerprint(method: str, route: str, path_parameters: Mapping[str, str], bod
 
 
 def run_once(
-    session: OrganizationSession, identity: RequestIdentity, work: Callable[[], StoredAnswer], *, wait_seconds: float = 5.0
+    session: OrganizationSession,
+    identity: RequestIdentity,
+    work: Callable[[], StoredAnswer],
+    *,
+    wait_seconds: float = 5.0,
 ) -> StoredAnswer:
-    """Return the kept answer of this request, or do `work` and keep its answer if it succeeded, in the session's transaction.
+    """Return the kept answer of this request, or do `work` and keep its answer if it succeeded; all in one transaction.
 
     Raises:
         IdempotencyConflict: the key stands for another request.
@@ -102,10 +107,16 @@ def run_once(
     if 200 <= answer.status < 300:
         session.add(
             IdempotencyKey(
-                api_key_id=identity.api_key_id, route=identity.route, key=identity.key, fingerprint=identity.fingerprint,
-                status=answer.status, headers=dict(answer.headers), body=answer.body, created_at=session.now,
+                api_key_id=identity.api_key_id,
+                route=identity.route,
+                key=identity.key,
+                fingerprint=identity.fingerprint,
+                status=answer.status,
+                headers=dict(answer.headers),
+                body=answer.body,
+                created_at=session.now,
             )
-        )  # fmt: skip
+        )
         session.flush()
     return answer
 

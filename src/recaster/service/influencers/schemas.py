@@ -100,6 +100,16 @@ class ReferenceImages(RequestBody):
     asset_ids: Annotated[list[str], Field(min_length=1, max_length=20), AfterValidator(_distinct)]
 
 
+class PreparationView(View):
+    """The job that was started. It makes no container."""
+
+    job_id: str
+    kind: Literal["influencer_create"] = "influencer_create"
+    status: Literal["running"] = "running"
+    container_ids: list[str] = Field(default_factory=list)
+    location_url: str
+
+
 class InfluencerError(View):
     """Why the persona could not be prepared."""
 

@@ -21,6 +21,7 @@ from recaster.service.errors import Conflict, NotFound
 from recaster.service.influencers.consent import VIDEO_REMIX, require_grant
 from recaster.service.influencers.model import Influencer
 from recaster.service.influencers.schemas import Consent, InfluencerCreate, InfluencerPatch, stored_consent
+from recaster.service.jobs.model import Job, JobStatus
 from recaster.service.media import service as media
 from recaster.service.media.model import MediaAsset
 from recaster.service.projects.model import Project
@@ -52,7 +53,7 @@ def create(session: OrganizationSession, project: Project, body: InfluencerCreat
     return influencer
 
 
-def listing(project_id: str | None = None) -> sa.Select[tuple[Influencer]]:
+def listing(project_id: str | None = None) -> sa.Select[Influencer]:
     """All influencers, or one project's, that are not archived and whose project is not, in no order yet."""
     statement = (
         sa.select(Influencer)
@@ -62,7 +63,9 @@ def listing(project_id: str | None = None) -> sa.Select[tuple[Influencer]]:
     return statement if project_id is None else statement.where(Influencer.project_id == project_id)
 
 
-def require_influencer(session: OrganizationSession, influencer_id: str, *, project_id: str | None = None) -> Influencer:
+def require_influencer(
+    session: OrganizationSession, influencer_id: str, *, project_id: str | None = None
+) -> Influencer:
     """Return an influencer, of `project_id` if that is given.
 
     Raises:
@@ -141,7 +144,9 @@ def set_reference_images(
         InvalidInput: an asset is a video.
         Conflict: a preparation is running (`INFLUENCER_TRAINING`).
     """
-    if influencer.status == "training":
+    # Two requests at a time must not start two preparations.
+    session.refresh(influencer, with_for_update=True)
+    if is_preparing(session, influencer):
         raise Conflict(
             "The influencer is being prepared from other reference images. Wait until that job has ended.",
             subcode="INFLUENCER_TRAINING",
@@ -164,6 +169,12 @@ def set_reference_images(
         )
     influencer.reference_asset_ids = [asset.id for asset in assets]
     return assets
+
+
+def is_preparing(session: OrganizationSession, influencer: Influencer) -> bool:
+    """Tell whether a job is preparing the influencer. A cancelled job may have left it in `training`, with nobody at work."""
+    job = session.get(Job, influencer.training_job_id) if influencer.training_job_id else None
+    return influencer.status == "training" and job is not None and job.status == JobStatus.RUNNING
 
 
 def reference_assets(session: OrganizationSession, influencer: Influencer) -> list[MediaAsset]:

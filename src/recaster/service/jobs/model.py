@@ -53,6 +53,8 @@ class Job(OrganizationOwned, Base):
 
     __tablename__ = "vr_job"
     __table_args__ = (
+        # Keeps the row and its project in one organization.
+        sa.ForeignKeyConstraint(["organization_id", "project_id"], ["vr_project.organization_id", "vr_project.id"]),
         sa.CheckConstraint("status IN ('running', 'completed', 'failed', 'canceled')", name="status_known"),
         sa.CheckConstraint("progress >= 0 AND progress <= 1", name="progress_in_range"),
         sa.CheckConstraint("(status = 'running') = (finished_at IS NULL)", name="finished_when_ended"),

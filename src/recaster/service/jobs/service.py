@@ -91,10 +91,12 @@ def view(session: OrganizationSession, job: Job) -> JobView:
     result = None
     if job.status == JobStatus.COMPLETED:
         first = containers[0] if containers else None
-        result = JobResultView(container_id=first.id if first else None, assets=assets_of(session, first) if first else [])
+        result = JobResultView(
+            container_id=first.id if first else None, assets=assets_of(session, first) if first else []
+        )
     return JobView(
-        job_id=job.id, kind=job.kind, status=JobStatus(job.status).value, stage=job.stage, progress=round(job.progress, 4),
-        project_id=job.project_id, container_ids=[container.id for container in containers], started_at=job.started_at,
+        job_id=job.id, kind=job.kind, status=JobStatus(job.status).value, stage=job.stage,
+        progress=round(job.progress, 4), project_id=job.project_id, container_ids=[container.id for container in containers], started_at=job.started_at,
         finished_at=job.finished_at, result=result, error=JobErrorView(**job.error) if job.error else None,
     )  # fmt: skip
 
@@ -136,8 +138,8 @@ def begin_attempt(database: Database, job_id: str, max_attempts: int) -> Job:
 
     Raises:
         Cancelled: the job is not running any more: cancelled, or ended by somebody else.
-        RecasterError: it was begun more than `max_attempts` times, which means that it brings its worker down; the job is
-            failed as INTERNAL when this is raised.
+        RecasterError: it was begun more than `max_attempts` times, which means that it brings its worker down; the job
+            is failed as INTERNAL when this is raised.
     """
     with database.system_write() as session:
         job = _lock(session, job_id)
@@ -225,12 +227,17 @@ def fail(database: Database, job_id: str, error: BaseException) -> None:
     An error that is not one of ours, or whose code is none of a job's, becomes INTERNAL without its inner words.
     """
     if isinstance(error, RecasterError) and (error.code in FAILURE_CODES):
-        shown = {"code": error.code, "message": error.message, "details": {**error.details, "retryable": error.retryable}}
+        shown = {
+            "code": error.code,
+            "message": error.message,
+            "details": {**error.details, "retryable": error.retryable},
+        }
     else:
         _LOG.error("job failed unexpectedly", job_id=job_id, exc_info=error)
         shown = {
             "code": "INTERNAL",
-            "message": "Something unforeseen went wrong; nothing was charged. Try again, and tell the operator the job id if it stays.",
+            "message": "Something unforeseen went wrong; nothing was charged. Try again, and tell the operator the job id "
+            "if it stays.",
             "details": {"retryable": True},
         }
     with database.system_write() as session:
@@ -275,7 +282,9 @@ def _require_running(job: Job) -> None:
 
 def _moves(job: Job, stage: Stage, fraction: float) -> bool:
     now, wanted = STAGE_ORDER.index(Stage(job.stage)), STAGE_ORDER.index(stage)
-    return wanted > now or (wanted == now and fraction >= min(job.stage_progress + _LEAST_STEP, 1.0) > job.stage_progress)
+    return wanted > now or (
+        wanted == now and fraction >= min(job.stage_progress + _LEAST_STEP, 1.0) > job.stage_progress
+    )
 
 
 def _move(session: OrganizationSession, job: Job, stage: Stage, fraction: float) -> None:

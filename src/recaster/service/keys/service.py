@@ -1,7 +1,7 @@
 """Minting and checking API keys.
 
-A token is `lp_<live|test>_<16 characters key id>_<43 characters secret>`. The secret is base64url and may hold `_`, so the
-parts are cut by position. A random 256-bit secret needs no slow hash; the pepper protects a stolen table.
+A token is `lp_<live|test>_<16 characters key id>_<43 characters secret>`. The secret is base64url and may hold `_`, so
+the parts are cut by position. A random 256-bit secret needs no slow hash; the pepper protects a stolen table.
 """
 
 from __future__ import annotations

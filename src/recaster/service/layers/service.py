@@ -64,8 +64,12 @@ def resolve_wiring(
             "Neither socialAccountId nor influencerId was given. Name an account whose layers lead to an influencer, "
             "or an influencer."
         )
-    account = None if social_account_id is None else social.require_account(session, social_account_id, project_id=project.id)
-    named = None if influencer_id is None else influencers.require_influencer(session, influencer_id, project_id=project.id)
+    account = (
+        None if social_account_id is None else social.require_account(session, social_account_id, project_id=project.id)
+    )
+    named = (
+        None if influencer_id is None else influencers.require_influencer(session, influencer_id, project_id=project.id)
+    )
     if account is None:
         assert named is not None
         return Wiring(named, None, None, None)
@@ -124,7 +128,9 @@ def create(session: OrganizationSession, project: Project, body: LayerCreate) ->
         archived_at=None,
     )
     if isinstance(asked, DistributionLayerCreate):
-        layer.social_account_id = social.require_account(session, asked.config.social_account_id, project_id=project.id).id
+        layer.social_account_id = social.require_account(
+            session, asked.config.social_account_id, project_id=project.id
+        ).id
         layer.content_layer_id = _content_layer_id(session, project.id, asked.config.content_layer_id)
     elif isinstance(asked, ContentLayerCreate):
         layer.influencer_id = _influencer_id(session, project.id, asked.config.influencer_id)
@@ -140,7 +146,7 @@ def create(session: OrganizationSession, project: Project, body: LayerCreate) ->
     return layer
 
 
-def listing(project_id: str) -> sa.Select[tuple[Layer]]:
+def listing(project_id: str) -> sa.Select[Layer]:
     """All layers of a project that are not archived, in no order yet."""
     return sa.select(Layer).where(Layer.project_id == project_id, Layer.archived_at.is_(None))
 
@@ -212,4 +218,8 @@ def _content_layer_id(session: OrganizationSession, project_id: str, layer_id: s
 
 
 def _influencer_id(session: OrganizationSession, project_id: str, influencer_id: str | None) -> str | None:
-    return None if influencer_id is None else influencers.require_influencer(session, influencer_id, project_id=project_id).id
+    return (
+        None
+        if influencer_id is None
+        else influencers.require_influencer(session, influencer_id, project_id=project_id).id
+    )

@@ -27,7 +27,7 @@ def create(session: OrganizationSession, body: ProjectCreate) -> Project:
     return project
 
 
-def listing() -> sa.Select[tuple[Project]]:
+def listing() -> sa.Select[Project]:
     """All projects that are not archived, in no order yet: paging decides."""
     return sa.select(Project).where(Project.archived_at.is_(None))
 

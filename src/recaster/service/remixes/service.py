@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from recaster.infra.database import OrganizationSession
 from recaster.infra.settings import RateTier, Settings
 from recaster.service.content.service import open_container
 from recaster.service.credits import service as credits
-from recaster.service.errors import BillingExhausted, InfluencerRequired, InvalidTiktokId, RateLimited
+from recaster.service.errors import BillingExhausted, RateLimited
 from recaster.service.influencers.service import require_usable
 from recaster.service.jobs.service import JobQueue, open_job, running_jobs
 from recaster.service.layers.service import resolve_wiring
 from recaster.service.projects.service import require_project
 from recaster.service.remixes.schemas import AcceptedView, VideoRemixRequest
-from recaster.service.sources.service import find_source
+from recaster.service.sources.service import lookup
 
 WORKFLOW: Final = "remix"
 """Name under which the worker registers the work."""
 KIND: Final = "content_generate"
 """Kind of the job, in the contract's words."""
-
-_TIKTOK_ID = re.compile(r"[0-9]{17,20}", re.ASCII)
 
 
 def accept(
@@ -48,34 +45,20 @@ def accept(
         RateLimited: too many running jobs.
     """
     project = require_project(session, project_id)
-    if request.social_account_id is None and request.influencer_id is None:
-        raise InfluencerRequired(
-            "Neither socialAccountId nor influencerId was given. Name an influencer, or an account that is wired to one."
-        )
     wiring = resolve_wiring(session, project, request.social_account_id, request.influencer_id)
     require_usable(session, wiring.influencer, session.now)
-    if not _TIKTOK_ID.fullmatch(request.tiktok_video_id):
-        raise InvalidTiktokId(
-            "tiktokVideoId must be 17 to 20 digits, as in the last part of the video's address.", reason="malformed"
-        )
-    source = find_source(session, request.tiktok_video_id)
-    if source is None:
-        raise InvalidTiktokId(
-            f"The video {request.tiktok_video_id} is not in the source library. Add it with POST /v1/projects/{{id}}/sources, "
-            "or pick one from the source recommendations.",
-            reason="unavailable",
-        )
+    source = lookup(session, project, request.tiktok_video_id)
     price = settings.video_remix_credits
     available = credits.available_credits(session)
     if available < price:
         raise BillingExhausted(
-            f"A remix costs {price} credits and {available} are available. Add credits, or wait until running jobs end.",
+            f"A remix costs {price} credits, {available} are available. Add credits, or wait until running jobs end.",
             required=price, available=available,
         )  # fmt: skip
     limit = settings.limits(tier).running_jobs
     if running_jobs(session) >= limit:
         raise RateLimited(
-            f"{limit} jobs of this organization are running, which is the most its tier allows. Try again when one has ended.",
+            f"{limit} jobs of this organization are running, the most its tier allows. Try again when one has ended.",
             retry_after=30, limit=limit, scope="running_jobs",
         )  # fmt: skip
     job = open_job(

@@ -67,7 +67,7 @@ def connect(session: OrganizationSession, project: Project, body: SocialAccountC
     return account, layer
 
 
-def listing(project_id: str | None = None) -> sa.Select[tuple[SocialAccount]]:
+def listing(project_id: str | None = None) -> sa.Select[SocialAccount]:
     """All connected accounts, or one project's, whose project is not archived, in no order yet."""
     statement = (
         sa.select(SocialAccount)

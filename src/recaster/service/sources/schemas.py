@@ -130,4 +130,3 @@ class SourceView(View):
 def stats_of(source: Source) -> SourceStats:
     """Show the counts of a row."""
     return SourceStats(views=source.views, likes=source.likes, comments=source.comments, shares=source.shares)
-

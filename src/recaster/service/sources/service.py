@@ -87,7 +87,7 @@ def add(
     return source
 
 
-def listing(project_id: str) -> sa.Select[tuple[Source]]:
+def listing(project_id: str) -> sa.Select[Source]:
     """All sources of a project, in no order yet."""
     return sa.select(Source).where(Source.project_id == project_id)
 

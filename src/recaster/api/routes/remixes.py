@@ -1,0 +1,46 @@
+"""The endpoint the project exists for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path
+
+from recaster.api.call import Answer, Call
+from recaster.api.routing import Routes
+from recaster.errors import ConsentMissing
+from recaster.service.errors import (
+    AccountNotWired,
+    BillingExhausted,
+    InfluencerNotWired,
+    InfluencerRequired,
+    InvalidTiktokId,
+    NoContentLayerWired,
+    NotFound,
+)
+from recaster.service.remixes.schemas import AcceptedView, VideoRemixRequest
+from recaster.service.remixes.service import accept
+
+routes = Routes("content")
+
+
+@routes.post(
+    "/v1/projects/{projectId}/content/video-remix",
+    scope="content:write",
+    rate_class="long-running",
+    status=202,
+    answers=AcceptedView,
+    errors=(
+        NotFound, InfluencerRequired, AccountNotWired, NoContentLayerWired, InfluencerNotWired, InvalidTiktokId,
+        BillingExhausted, ConsentMissing,
+    ),
+)  # fmt: skip
+def create_video_remix(
+    call: Call, project_id: Annotated[str, Path(alias="projectId")], body: VideoRemixRequest
+) -> Answer:
+    """Start a remix of a source video for a project: its texts in the brand's voice, the influencer's face."""
+    accepted = accept(
+        call.session, call.engine, call.settings, project_id=project_id, request=body,
+        api_key_id=call.principal.api_key_id, tier=call.principal.organization_tier,
+    )  # fmt: skip
+    return Answer(accepted, headers={"Location": accepted.location_url, "Retry-After": "2"})

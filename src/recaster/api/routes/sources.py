@@ -1,0 +1,49 @@
+"""Adding sources to a project's library."""
+
+from __future__ import annotations
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from recaster.api.call import Call
+from recaster.api.errors import from_validation
+from recaster.api.routes.projects import ProjectId
+from recaster.api.routing import Routes
+from recaster.api.uploads import UNBOUNDED_BODY, Upload, inspection, keep
+from recaster.errors import MediaInvalid
+from recaster.infra.database import OrganizationSession
+from recaster.service.errors import Conflict, InvalidTiktokId, NotFound
+from recaster.service.projects.service import require_project
+from recaster.service.sources import service
+from recaster.service.sources.schemas import SourceUpload, SourceView
+
+routes = Routes("sources")
+
+
+@routes.post(
+    "/v1/projects/{projectId}/sources",
+    scope="sources:write",
+    status=201,
+    answers=SourceView,
+    errors=(NotFound, Conflict, InvalidTiktokId, MediaInvalid),
+    transaction=False,
+    form=True,
+    max_body=UNBOUNDED_BODY,
+)
+def add_source(call: Call, project_id: ProjectId, upload: Upload) -> Response:
+    """Upload a video that the operator holds rights to, with its TikTok id and on what basis it may be remixed."""
+    try:
+        body = SourceUpload.model_validate(dict(upload.fields))
+    except ValidationError as error:
+        found = [{**issue, "loc": ("body", *issue["loc"])} for issue in error.errors()]
+        raise from_validation(RequestValidationError(found)) from error
+    facts = service.inspect_source(upload.file, *inspection(call.settings))
+    key = keep(call, project_id, upload.file)
+
+    def add(session: OrganizationSession) -> SourceView:
+        project = require_project(session, project_id)
+        actor = call.principal.api_key_id
+        return SourceView.of(service.add(session, project, body, upload.file, facts, key, actor=actor))
+
+    return call.idempotent({"fileSha256": upload.file.checksum_sha256, **upload.fields}, add)

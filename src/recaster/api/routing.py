@@ -1,0 +1,328 @@
+"""Declaring routes: every one states its scope, its rate class and its errors; the key is checked before all else.
+
+    routes = Routes("projects")
+
+    @routes.post("/v1/projects", scope="projects:write", status=201, answers=ProjectView)
+    def create_project(call: Call, body: ProjectCreate) -> ProjectView: ...
+
+Handlers are plain functions and run in a thread. The frame checks key, scope and budget, opens the unit of work, makes
+POST and PATCH idempotent and writes the answer.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, get_type_hints
+
+from fastapi import HTTPException
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive
+
+from recaster.api.call import Call, Services
+from recaster.api.errors import invalid
+from recaster.api.limits import RateLimiter
+from recaster.errors import InvalidInput, RecasterError
+from recaster.infra.settings import RateClass
+from recaster.service.errors import (
+    Conflict,
+    ForbiddenScope,
+    IdempotencyConflict,
+    KillSwitch,
+    PayloadTooLarge,
+    RateLimited,
+    Unauthenticated,
+    UnsupportedMediaType,
+)
+from recaster.service.idempotency.service import parse_key
+from recaster.service.keys.service import SCOPES, authenticate
+
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
+
+ANY_KEY: Final = "any"
+"""Scope of a route that every valid key may use."""
+OPEN: Final = "open"
+"""Scope of a route that needs no key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Everything that a route declares."""
+
+    method: str
+    path: str
+    handler: Callable[..., Any]
+    scope: str
+    rate_class: RateClass
+    status: int
+    answers: type[BaseModel] | None
+    errors: tuple[type[RecasterError], ...]
+    tag: str
+    transaction: bool
+    form: bool
+    max_body: int | None
+    media_type: str | None
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether the `Idempotency-Key` header counts."""
+        return self.method in {"POST", "PATCH"}
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether the handler reads a JSON body or a form."""
+        return self.form or any(
+            isinstance(hint, type) and issubclass(hint, BaseModel) for hint in _hints(self.handler).values()
+        )
+
+    def all_errors(self) -> tuple[type[RecasterError], ...]:
+        """Return the declared errors and those that the frame itself can answer."""
+        frame: list[type[RecasterError]] = []
+        if self.scope != OPEN:
+            frame += [Unauthenticated, KillSwitch, RateLimited]
+        if self.scope not in {OPEN, ANY_KEY}:
+            frame.append(ForbiddenScope)
+        if self.takes_body:
+            frame += [UnsupportedMediaType, PayloadTooLarge]
+        if self.takes_body or self.idempotent or len(_hints(self.handler)) > 1:
+            frame.append(InvalidInput)
+        if self.idempotent:
+            frame += [IdempotencyConflict, Conflict]
+        return tuple(dict.fromkeys([*frame, *self.errors]))
+
+
+class Routes:
+    """The routes of one domain."""
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+        self.operations: list[Operation] = []
+
+    def get(self, path: str, **declared: Any) -> Callable[[HandlerT], HandlerT]:
+        """Declare a read; see `route`."""
+        return self.route("GET", path, **declared)
+
+    def post(self, path: str, **declared: Any) -> Callable[[HandlerT], HandlerT]:
+        """Declare a write that is idempotent by key; see `route`."""
+        return self.route("POST", path, **declared)
+
+    def patch(self, path: str, **declared: Any) -> Callable[[HandlerT], HandlerT]:
+        """Declare a change that is idempotent by key; see `route`."""
+        return self.route("PATCH", path, **declared)
+
+    def delete(self, path: str, **declared: Any) -> Callable[[HandlerT], HandlerT]:
+        """Declare a removal; see `route`."""
+        return self.route("DELETE", path, **declared)
+
+    def route(
+        self,
+        method: str,
+        path: str,
+        *,
+        scope: str,
+        answers: type[BaseModel] | None,
+        status: int = 200,
+        errors: Sequence[type[RecasterError]] = (),
+        rate_class: RateClass | None = None,
+        transaction: bool = True,
+        form: bool = False,
+        max_body: int | None = None,
+        media_type: str | None = None,
+    ) -> Callable[[HandlerT], HandlerT]:
+        """Declare a route.
+
+        `scope` is one of the contract's, `ANY_KEY` or `OPEN`. `transaction=False`: the handler opens its own units of
+        work and returns a `Response` (`call.idempotent(…)` makes one). `form`: the body is multipart. `max_body` in
+        bytes overrides the setting. `media_type`: what a handler answers that returns raw bytes.
+        """
+        if scope not in {*SCOPES, ANY_KEY, OPEN}:
+            raise ValueError(f"{method} {path} declares the unknown scope {scope!r}.")
+
+        def declare(handler: HandlerT) -> HandlerT:
+            chosen: RateClass = rate_class or ("read-light" if method in {"GET", "HEAD"} else "write-light")
+            self.operations.append(
+                Operation(
+                    method=method,
+                    path=path,
+                    handler=handler,
+                    scope=scope,
+                    rate_class=chosen,
+                    status=status,
+                    answers=answers,
+                    errors=tuple(errors),
+                    tag=self.tag,
+                    transaction=transaction,
+                    form=form,
+                    max_body=max_body,
+                    media_type=media_type,
+                )
+            )
+            return handler
+
+        return declare
+
+
+class DeclaredRoute(APIRoute):
+    """A route of ours inside the framework: its endpoint carries the declaration."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Put key, scope, budget and body checks before the framework reads the body."""
+        handle = super().get_route_handler()
+        operation: Operation = self.endpoint.operation  # type: ignore[attr-defined]
+
+        async def handler(request: Request) -> Response:
+            services: Services = request.app.state.services
+            limit = operation.max_body or services.settings.max_body_bytes
+            if operation.scope != OPEN:
+                await _admit(request, services, operation)
+            if operation.takes_body:
+                _check_media_type(request, operation)
+            if operation.idempotent:
+                parse_key(request.headers.get("idempotency-key"))
+            declared = request.headers.get("content-length", "")
+            if declared.isdigit() and int(declared) > limit:
+                raise _too_large(limit)
+            bounded = Request(request.scope, _bounded(request.receive, limit))
+            try:
+                return await handle(bounded)
+            except HTTPException as error:
+                # The framework hides what went wrong while the body was read behind a plain 400.
+                if isinstance(error.__cause__, RecasterError):
+                    raise error.__cause__ from error
+                if error.status_code == 400:
+                    raise invalid(
+                        [{"path": "", "message": "the body could not be read; check its encoding"}]
+                    ) from error
+                raise
+
+        return handler
+
+
+async def _admit(request: Request, services: Services, operation: Operation) -> None:
+    limiter: RateLimiter = request.app.state.limiter
+
+    def identify() -> Any:
+        with services.database.system_read() as session:
+            return authenticate(session, services.pepper, request.headers.get("authorization"))
+
+    try:
+        principal = await run_in_threadpool(identify)
+    except Unauthenticated:
+        guard_address(request, limiter, services)
+        raise
+    if operation.scope != ANY_KEY and not principal.holds(operation.scope):
+        raise ForbiddenScope(operation.scope)
+    budget = services.settings.limits(principal.tier).requests_per_minute[operation.rate_class]
+    state = limiter.hit(principal.api_key_id, operation.rate_class, budget)
+    request.state.rate = state
+    if not state.allowed:
+        raise RateLimited(
+            f"This key may send {state.limit} {operation.rate_class} requests a minute, and they are used up.",
+            retry_after=state.retry_after, limit=state.limit, scope="requests",
+        )  # fmt: skip
+    request.state.principal = principal
+
+
+def guard_address(request: Request, limiter: RateLimiter, services: Services) -> None:
+    """Count a request without a valid key against its address, so that nobody tries keys at leisure.
+
+    Raises:
+        RateLimited: the address has no budget left in this minute.
+    """
+    address = request.client.host if request.client else "unknown"
+    budget = services.settings.limits("standard").requests_per_minute["read-light"]
+    state = limiter.hit(f"address:{address}", "read-light", budget)
+    request.state.rate = state
+    if not state.allowed:
+        raise RateLimited(
+            "Too many requests without a valid key came from this address.",
+            retry_after=state.retry_after, limit=state.limit, scope="address",
+        )  # fmt: skip
+
+
+def endpoint_of(operation: Operation) -> Callable[..., Response]:
+    """Build what the framework calls: it takes the handler's parameters, opens the unit of work, writes the answer."""
+    hints = _hints(operation.handler)
+    parameters = [
+        parameter.replace(annotation=hints[name])
+        for name, parameter in inspect.signature(operation.handler).parameters.items()
+        if name != "call"
+    ]
+
+    def endpoint(request: Request, **values: Any) -> Response:
+        if operation.scope == OPEN:
+            answer: Response = operation.handler(request, **values)
+            return answer
+        call = Call(
+            request, request.app.state.services, request.state.principal, route=operation.path, status=operation.status,
+            request_id=request.scope["recaster.request_id"],
+        )  # fmt: skip
+        if not operation.transaction:
+            response: Response = operation.handler(call, **values)
+            return response
+        if operation.method == "GET":
+            return call.read(lambda session: operation.handler(call, **values))
+        return call.idempotent(_identifying(operation, values), lambda session: operation.handler(call, **values))
+
+    own = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)
+    wanted = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in parameters
+        if parameter.name != "request"
+    ]
+    endpoint.__signature__ = inspect.Signature([own, *wanted], return_annotation=Response)  # type: ignore[attr-defined]
+    endpoint.__name__ = operation.handler.__name__
+    endpoint.__doc__ = operation.handler.__doc__
+    endpoint.operation = operation  # type: ignore[attr-defined]
+    return endpoint
+
+
+def _identifying(operation: Operation, values: dict[str, Any]) -> Any:
+    bodies = [value for value in values.values() if isinstance(value, BaseModel)]
+    return [body.model_dump(mode="json", by_alias=True, exclude_unset=operation.method == "PATCH") for body in bodies]
+
+
+def _hints(handler: Callable[..., Any]) -> dict[str, Any]:
+    hints = get_type_hints(handler, include_extras=True)
+    hints.pop("return", None)
+    return hints
+
+
+def _check_media_type(request: Request, operation: Operation) -> None:
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if operation.form:
+        if given != "multipart/form-data":
+            raise UnsupportedMediaType(
+                f"This route takes multipart/form-data, not {given or 'nothing'}.", accepted=["multipart/form-data"]
+            )
+        return
+    empty = request.headers.get("content-length", "") in {"", "0"} and "transfer-encoding" not in request.headers
+    if given != "application/json" and not (empty and not given):
+        raise UnsupportedMediaType(
+            f"This route takes application/json, not {given or 'a body without type'}.", accepted=["application/json"]
+        )
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"The request body is larger than the {limit} bytes that this route takes.", limitBytes=limit
+    )
+
+
+def _bounded(receive: Receive, limit: int) -> Receive:
+    taken = 0
+
+    async def bounded() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > limit:
+            raise _too_large(limit)
+        return message
+
+    return bounded

@@ -1,0 +1,65 @@
+"""Which language overlays are in, and whether words of the source were left standing. It translates nothing.
+
+Two questions need two methods: the language of a whole video is decided among the supported ones on all lines together;
+a leftover is found by asking between exactly two languages. Both use lingua's n-gram models, loaded on first use only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+import emoji
+import regex
+from lingua import IsoCode639_1, Language, LanguageDetector, LanguageDetectorBuilder
+
+from recaster.media.copywriting.brand import base_language
+
+SUPPORTED = ("en", "es", "fr", "de", "pt")
+"""Base languages among which the language of a source is looked for."""
+
+_SHARED = frozenset({"link", "bio", "app", "pov", "ok", "diy", "tip", "tips", "part", "fin"})
+_MARK = regex.compile(r"^\s*(?:\p{N}+\s*[.):]|\p{N}\ufe0f?\u20e3|[-•–*])\s*")
+
+
+def list_mark(text: str) -> str:
+    """Return the numbering or bullet at the start of a line with the space after it, or an empty string."""
+    found = _MARK.match(text)
+    return found.group() if found else ""
+
+
+def words(text: str) -> list[str]:
+    """Split a text into words of letters, lower case, without emoji, marks, handles and numbers."""
+    plain = regex.sub(r"[@#]\S+", " ", emoji.replace_emoji(text, " ")).casefold()
+    found: list[str] = regex.findall(r"[\p{L}\p{M}]+(?:['’][\p{L}\p{M}]+)*", plain)
+    return found
+
+
+def detect_language(lines: Iterable[str], among: tuple[str, ...] = SUPPORTED) -> str | None:
+    """Return the base language of all lines together, or None where there are no words to tell it from."""
+    text = " ".join(" ".join(words(line)) for line in lines).strip()
+    if not text:
+        return None
+    found = _detector(among).detect_language_of(text)
+    return None if found is None else found.iso_code_639_1.name.lower()
+
+
+def is_leftover(text: str, source: str, target: str, brand_terms: frozenset[str]) -> bool:
+    """Tell whether a text that should be in `target` still reads as `source`. Texts of one or two words are let pass."""
+    one, other = base_language(source), base_language(target)
+    telling = [word for word in words(text) if word not in _SHARED and word not in brand_terms]
+    if one == other or len(telling) < 3 or not {one, other} <= _known():
+        return False
+    found = _detector((one, other)).detect_language_of(" ".join(telling))
+    return found is not None and found.iso_code_639_1.name.lower() == one
+
+
+@lru_cache(maxsize=8)
+def _detector(among: tuple[str, ...]) -> LanguageDetector:
+    codes = [getattr(IsoCode639_1, tag.upper()) for tag in among]
+    return LanguageDetectorBuilder.from_iso_codes_639_1(*codes).build()
+
+
+@lru_cache(maxsize=1)
+def _known() -> frozenset[str]:
+    return frozenset(language.iso_code_639_1.name.lower() for language in Language.all())

@@ -1,0 +1,85 @@
+"""What each block of text is for: rules on place, size, time and a few signs. It changes no text.
+
+The rules look at form before words, so that most of them hold in any language; the few words that are looked for stand in
+`_ASKING` by language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import regex
+
+from recaster.media.overlays.model import OverlayRole, OverlayTrack
+from recaster.media.video.model import VideoFacts
+
+_ITEM = regex.compile(r"^\s*(?:\p{N}{1,2}\s*[.):]\s*\S|\p{N}\ufe0f?\u20e3|[-•–]\s+\S|#\p{N}+\b)")
+_HANDLE = regex.compile(r"^\s*@[\p{L}\p{N}._]{2,30}\s*$")
+_POINT_OF_VIEW = regex.compile(r"^\s*pov\b", regex.IGNORECASE)
+_WAITING = regex.compile(r"^\s*(?:wait|espera|attends?|warte|espere)\b", regex.IGNORECASE)
+_ASKING = regex.compile(
+    r"^\s*(?:save|follow|share|comment|like|tag|send|link|try|download|tap|subscribe"
+    r"|guarda|sigue|comparte|comenta|prueba|descarga|enlace"
+    r"|enregistre|abonne|partage|commente|essaie|lien"
+    r"|speicher|folge|teile|kommentier|probier|lade|link"
+    r"|salva|segue|siga|compartilh|coment|experimente|baixe)",
+    regex.IGNORECASE,
+)
+_CAPTION_SECONDS = 2.0
+
+
+def starts_item(text: str) -> bool:
+    """Tell whether a line begins a new entry of a list."""
+    return _ITEM.match(text) is not None
+
+
+def assign_roles(tracks: Sequence[OverlayTrack], facts: VideoFacts) -> tuple[OverlayTrack, ...]:
+    """Return the tracks, which are in reading order, with their roles and their ids `ov1`, `ov2`, …"""
+    hook = _hook(tracks, facts)
+    return tuple(
+        replace(track, id=f"ov{position + 1}", role=OverlayRole.HOOK if track is hook else _role(track, tracks, facts))
+        for position, track in enumerate(tracks)
+    )
+
+
+def _hook(tracks: Sequence[OverlayTrack], facts: VideoFacts) -> OverlayTrack | None:
+    """The line that makes one stay: there in the first second, in the upper half, the largest of those."""
+    second = float(facts.average_rate)
+    early = [
+        track
+        for track in tracks
+        if track.first_frame <= second
+        and (track.box[1] + track.box[3]) / 2 < 0.5 * facts.height
+        and not starts_item(track.text)
+        and not _HANDLE.match(track.text)
+    ]
+    point_of_view = [track for track in early if _POINT_OF_VIEW.match(track.text)]
+    return max(point_of_view or early, key=lambda track: (track.style.size, -track.box[1]), default=None)
+
+
+def _role(track: OverlayTrack, tracks: Sequence[OverlayTrack], facts: VideoFacts) -> OverlayRole:
+    text = track.text.replace("\n", " ")
+    if _HANDLE.match(text):
+        return OverlayRole.HANDLE
+    if starts_item(text):
+        return OverlayRole.LIST_ITEM
+    if _ASKING.match(text):
+        return OverlayRole.CALL_TO_ACTION
+    if _WAITING.match(text):
+        return OverlayRole.SUSPENSE
+    if _is_caption(track, tracks, facts):
+        return OverlayRole.CAPTION
+    return OverlayRole.TEXT
+
+
+def _is_caption(track: OverlayTrack, tracks: Sequence[OverlayTrack], facts: VideoFacts) -> bool:
+    """A caption is one of at least three short-lived blocks that follow each other in one place."""
+
+    def brief(one: OverlayTrack) -> bool:
+        return one.last_frame - one.first_frame + 1 <= _CAPTION_SECONDS * float(facts.average_rate)
+
+    def same_place(one: OverlayTrack) -> bool:
+        return abs((one.box[1] + one.box[3]) - (track.box[1] + track.box[3])) < 2 * track.style.size
+
+    return brief(track) and sum(brief(one) and same_place(one) for one in tracks) >= 3

@@ -1,0 +1,351 @@
+"""The durable order of the work: which stage follows which, what is kept between them, and how a job ends.
+
+`RemixWorkflow.run` and `PersonaWorkflow.run` are what the worker registers with the engine. They call each stage through
+the engine's `step`, which remembers the result: after a crash the stages that were finished are not run again. What a
+stage hands on lies in the object store under a name made from its content; the scratch folder may vanish at any time.
+Pixels are touched only in child processes (`recaster.remix.child`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from recaster.errors import Cancelled, ConsentMissing, InfluencerUnusable, RecasterError
+from recaster.infra.database import Database, OrganizationSession
+from recaster.infra.models import ModelStore
+from recaster.infra.settings import Settings
+from recaster.infra.storage import ObjectStore, object_key
+from recaster.remix.analysis import ANALYSIS_VERSION
+from recaster.remix.analysis import FILES as ANALYSIS_FILES
+from recaster.remix.child import StageCrashed, describe_error, rebuild_error, run_in_child
+from recaster.remix.engines import engine_choice
+from recaster.service.content import service as content
+from recaster.service.influencers import service as influencers
+from recaster.service.influencers.model import Influencer
+from recaster.service.jobs import service as jobs
+from recaster.service.jobs.model import Job, Stage
+from recaster.service.projects import service as projects
+from recaster.service.sources.model import Source
+
+Run = Callable[..., Any]
+
+STAGE_TRIES: Final = 2
+"""How often a stage is started in one attempt when its process dies."""
+INFLUENCER_WAIT_SECONDS: Final = 3600
+"""How long a job waits for an influencer that is being prepared."""
+_LONGEST_PAUSE: Final = 30
+
+
+class Steps(Protocol):
+    """What a workflow needs of the durable engine while it runs."""
+
+    def step(self, name: str, function: Callable[[], Any]) -> Any:
+        """Run `function` once for this workflow and remember its JSON result over crashes."""
+
+    def transaction(self, name: str, function: Callable[[OrganizationSession], Any]) -> Any:
+        """Run `function` in one database transaction together with the engine's own mark that it was done."""
+
+    def sleep(self, seconds: float) -> None:
+        """Pause durably."""
+
+
+class _Workbench:
+    """What both workflows share: scratch folders, objects, child processes, and steps that hand on errors as values."""
+
+    def __init__(self, settings: Settings, database: Database, storage: ObjectStore) -> None:
+        self.settings = settings
+        self.database = database
+        self.storage = storage
+        self._models = ModelStore(settings.folder("models"))
+
+    def scratch(self, job_id: str) -> Path:
+        """Return the job's scratch folder."""
+        folder = self.settings.folder("work") / job_id
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
+
+    def clear(self, job_id: str) -> None:
+        """Remove the job's scratch folder."""
+        shutil.rmtree(self.settings.folder("work") / job_id, ignore_errors=True)
+
+    def local(self, key: str, target: Path) -> Path:
+        """Return `target`, brought from the object store if it is not there."""
+        if not target.is_file():
+            self.storage.fetch(key, target)
+        return target
+
+    def keep(self, folder: tuple[str, ...], path: Path) -> str:
+        """Store a file under a name made from its content and return its key."""
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+        key = object_key(*folder, f"{path.stem}-{digest}{path.suffix}")
+        self.storage.put_file(key, path)
+        return key
+
+    def stage(self, job_id: str, stage: Stage, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Run one stage in a child process, with its progress going to the job row."""
+        jobs.report(self.database, job_id, stage)
+        crash: StageCrashed | None = None
+        for _ in range(STAGE_TRIES):
+            try:
+                return run_in_child(
+                    f"recaster.remix.stages:{name}",
+                    {"engines": engine_choice(self.settings, self._models), **request},
+                    progress=lambda done, total: jobs.report(self.database, job_id, stage, done / max(total, 1)),
+                    is_cancelled=lambda: jobs.is_cancelled(self.database, job_id),
+                )
+            except StageCrashed as error:
+                crash = error
+        assert crash is not None
+        raise crash
+
+    def attempt(self, steps: Steps, name: str, function: Callable[[], Any]) -> Any:
+        """Run a step whose known errors are remembered like results, and raise them here."""
+
+        def guarded() -> dict[str, Any]:
+            try:
+                return {"result": function()}
+            except Cancelled:
+                return {"cancelled": True}
+            except RecasterError as error:
+                return {"error": describe_error(error)}
+
+        outcome = steps.step(name, guarded)
+        if "cancelled" in outcome:
+            raise Cancelled("The job was cancelled.")
+        if "error" in outcome:
+            raise rebuild_error(outcome["error"])
+        return outcome["result"]
+
+
+class RemixWorkflow(_Workbench):
+    """One remix, from the accepted job to the published asset."""
+
+    def run(self, job_id: str, steps: Steps) -> None:
+        """Do the job. It ends completed, failed with a code, or canceled; nothing is raised for those."""
+        try:
+            jobs.begin_attempt(self.database, job_id, self.settings.max_job_attempts)
+            self._remix(job_id, steps)
+        except Cancelled:
+            self._discard(job_id)
+        except RecasterError as error:
+            jobs.fail(self.database, job_id, error)
+            self._discard(job_id)
+        finally:
+            self.clear(job_id)
+
+    def _remix(self, job_id: str, steps: Steps) -> None:
+        persona_key = self._persona(job_id, steps)
+        source = self.attempt(steps, "fetch", lambda: self._fetch(job_id))
+        analysis = self.attempt(steps, "analyse", lambda: self._analyse(job_id, source))
+        plan = self.attempt(steps, "adapt", lambda: self._adapt(job_id, source, analysis, persona_key))
+        rendered = self.attempt(steps, "render", lambda: self._render(job_id, source, analysis, plan, persona_key))
+        self.attempt(steps, "finalize", lambda: jobs.begin_finalizing(self.database, job_id))
+        steps.transaction("publish", lambda session: content.complete(session, job_id, _completion(rendered)))
+
+    def _persona(self, job_id: str, steps: Steps) -> str:
+        waited, pause = 0, 1
+        while True:
+            key = self.attempt(steps, f"influencer-{waited}", lambda: self._ready_persona(job_id))
+            if key is not None:
+                return str(key)
+            if waited >= INFLUENCER_WAIT_SECONDS:
+                raise InfluencerUnusable(
+                    f"The influencer was not ready within {INFLUENCER_WAIT_SECONDS} seconds. Add reference images with "
+                    "POST /v1/influencers/{id}/reference-images and start the remix again."
+                )
+            steps.sleep(pause)
+            waited, pause = waited + pause, min(pause * 2, _LONGEST_PAUSE)
+
+    def _ready_persona(self, job_id: str) -> str | None:
+        """Return the key of the persona, None while it is being prepared."""
+        with self.database.system_read() as session:
+            influencer = self._influencer(session, job_id)
+            if influencer.status == "failed":
+                raise InfluencerUnusable("The influencer's reference pictures do not make a persona. Add other pictures.")
+            if influencer.status == "ready" and influencer.persona_key is not None:
+                return influencer.persona_key
+        jobs.report(self.database, job_id, Stage.WAITING_FOR_INFLUENCER)
+        return None
+
+    def _influencer(self, session: OrganizationSession, job_id: str) -> Influencer:
+        return session.get_one(Influencer, session.get_one(Job, job_id).input["influencerId"])
+
+    def _fetch(self, job_id: str) -> dict[str, str]:
+        jobs.report(self.database, job_id, Stage.FETCHING_SOURCE)
+        with self.database.system_read() as session:
+            source = session.get_one(Source, session.get_one(Job, job_id).input["sourceId"])
+            kept = {"key": source.object_key, "sha256": source.checksum_sha256}
+        clip = self._clip(job_id, kept)
+        self.stage(job_id, Stage.FETCHING_SOURCE, "probe", {"clip": str(clip), "sha256": kept["sha256"]})
+        return kept
+
+    def _clip(self, job_id: str, source: Mapping[str, str]) -> Path:
+        return self.local(source["key"], self.scratch(job_id) / "source")
+
+    def _analyse(self, job_id: str, source: Mapping[str, str]) -> dict[str, str]:
+        keys = {
+            name: object_key("analyses", source["sha256"], f"v{ANALYSIS_VERSION}", name) for name in ANALYSIS_FILES
+        }
+        if not all(self.storage.exists(key) for key in keys.values()):
+            folder = self.scratch(job_id) / "analysis"
+            self.stage(
+                job_id,
+                Stage.READING_OVERLAYS,
+                "analyse",
+                {"clip": str(self._clip(job_id, source)), "sha256": source["sha256"], "folder": str(folder)},
+            )
+            for name, key in keys.items():
+                self.storage.put_file(key, folder / name)
+        jobs.report(self.database, job_id, Stage.READING_OVERLAYS, 1.0)
+        return keys
+
+    def _analysis(self, job_id: str, keys: Mapping[str, str]) -> Path:
+        folder = self.scratch(job_id) / "analysis"
+        folder.mkdir(exist_ok=True)
+        for name, key in keys.items():
+            self.local(key, folder / name)
+        return folder
+
+    def _adapt(
+        self, job_id: str, source: Mapping[str, str], analysis: Mapping[str, str], persona_key: str
+    ) -> dict[str, str]:
+        with self.database.system_read() as session:
+            influencer = self._influencer(session, job_id)
+            brand = brand_record(projects.require_project(session, influencer.project_id), influencer)
+        plan = self.scratch(job_id) / "plan.json"
+        self.stage(
+            job_id,
+            Stage.ADAPTING_COPY,
+            "adapt",
+            {
+                "analysis": str(self._analysis(job_id, analysis)),
+                "persona_sha256": hashlib.sha256(persona_key.encode()).hexdigest(),
+                "brand": brand,
+                "plan": str(plan),
+            },
+        )
+        return {"plan": self.keep(("jobs", job_id), plan)}
+
+    def _render(
+        self,
+        job_id: str,
+        source: Mapping[str, str],
+        analysis: Mapping[str, str],
+        plan: Mapping[str, str],
+        persona_key: str,
+    ) -> dict[str, Any]:
+        self._require_consent(job_id)
+        folder = self.scratch(job_id)
+        result = self.stage(
+            job_id,
+            Stage.GENERATING_VISUALS,
+            "render",
+            {
+                "clip": str(self._clip(job_id, source)),
+                "analysis": str(self._analysis(job_id, analysis)),
+                "plan": str(self.local(plan["plan"], folder / "plan.json")),
+                "persona": str(self.local(persona_key, folder / "persona.npz")),
+                "target": str(folder / "remix.mp4"),
+                "thumbnail": str(folder / "thumbnail.jpg"),
+            },
+        )
+        keys = {name: self.keep(("jobs", job_id), folder / name) for name in ("remix.mp4", "thumbnail.jpg")}
+        return {**result, "keys": keys}
+
+    def _require_consent(self, job_id: str) -> None:
+        with self.database.system_read() as session:
+            influencer = self._influencer(session, job_id)
+            try:
+                influencers.require_usable(session, influencer, session.now)
+            except ConsentMissing:
+                raise
+            except RecasterError as error:
+                raise InfluencerUnusable(f"The influencer can no longer be used: {error.message}") from error
+
+    def _discard(self, job_id: str) -> None:
+        """Remove what the job had stored: a job that did not complete leaves no asset behind."""
+        with self.database.system_read() as session:
+            if session.get_one(Job, job_id).status == "completed":
+                return
+        for key in self.storage.list(object_key("jobs", job_id)):
+            self.storage.delete(key)
+
+
+class PersonaWorkflow(_Workbench):
+    """Turns an influencer's reference pictures into a persona."""
+
+    def run(self, job_id: str, steps: Steps) -> None:
+        """Do the job; the influencer ends `ready`, `failed`, or `pending` again when the job was cancelled."""
+        try:
+            jobs.begin_attempt(self.database, job_id, self.settings.max_job_attempts)
+            key = self.attempt(steps, "prepare", lambda: self._prepare(job_id))
+            steps.transaction("ready", lambda session: self._ready(session, job_id, key))
+        except Cancelled:
+            with self.database.system_write() as session:
+                influencers.mark_pending(session, self._influencer(session, job_id))
+        except RecasterError as error:
+            with self.database.system_write() as session:
+                influencers.mark_failed(
+                    session,
+                    self._influencer(session, job_id),
+                    code=error.code,
+                    message=error.message,
+                    details=error.details,
+                )
+            jobs.fail(self.database, job_id, error)
+        finally:
+            self.clear(job_id)
+
+    def _influencer(self, session: OrganizationSession, job_id: str) -> Influencer:
+        return session.get_one(Influencer, session.get_one(Job, job_id).input["influencerId"])
+
+    def _prepare(self, job_id: str) -> str:
+        with self.database.system_read() as session:
+            influencer = self._influencer(session, job_id)
+            influencer_id = influencer.id
+            pictures = [(asset.id, asset.object_key) for asset in influencers.reference_assets(session, influencer)]
+        folder = self.scratch(job_id)
+        files = [{"id": asset, "path": str(self.local(key, folder / asset))} for asset, key in pictures]
+        target = folder / "persona.npz"
+        self.stage(job_id, Stage.GENERATING_VISUALS, "prepare_persona", {"pictures": files, "target": str(target)})
+        return self.keep(("personas", influencer_id), target)
+
+    def _ready(self, session: OrganizationSession, job_id: str, key: str) -> None:
+        influencers.mark_ready(session, self._influencer(session, job_id), key)
+        jobs.finish(session, jobs.locked_running(session, job_id))
+
+
+def brand_record(project: Any, influencer: Influencer) -> dict[str, Any]:
+    """Return what a copy adapter may know: the project's fields in their wire names, with the influencer's voice on top."""
+    return {
+        "name": project.name,
+        "appName": project.app_name,
+        "appDescription": project.app_description,
+        "tagline": project.tagline,
+        "brandVoice": influencer.brand_voice or project.brand_voice,
+        "audience": project.audience,
+        "primaryLanguage": influencer.language or project.primary_language,
+        "keywords": project.keywords,
+        "bannedWords": project.banned_words,
+        "requiredTerms": project.required_terms,
+        "approvedFacts": project.approved_facts,
+        "messageBank": project.message_bank,
+    }
+
+
+def _completion(rendered: Mapping[str, Any]) -> content.Completion:
+    """Turn the JSON result of the render stage into what the container gets."""
+    keys = rendered["keys"]
+    return content.Completion(
+        assets=[
+            content.NewAsset(kind="video", object_key=keys["remix.mp4"], **rendered["video"]),
+            content.NewAsset(kind="thumbnail", object_key=keys["thumbnail.jpg"], **rendered["thumbnail"]),
+        ],
+        overlays=[content.NewOverlay(**{**overlay, "box": tuple(overlay["box"])}) for overlay in rendered["overlays"]],
+        disclosure_label=rendered["disclosure_label"],
+        quality=rendered["quality"],
+    )
