@@ -120,7 +120,9 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="compare with the files that are there, write nothing")
     arguments = parser.parse_args()
     files: dict[str, bytes] = {}
-    manifest = ["# Made by tools/build_fonts.py: every font file that ships, where it comes from, and under what licence.\n"]
+    manifest = [
+        "# Made by tools/build_fonts.py: every font file that ships, where it comes from, and under what licence.\n"
+    ]
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         for source in SOURCES:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -32,16 +35,34 @@ from recaster.service.sources.model import Source
 TIKTOK_ID = "7301234567890123456"
 
 
+POSTGRES = os.environ.get("RECASTER_TEST_DATABASE_URL", "")
+"""Set it to the URL of an empty database whose user may create others, and the suite runs on Postgres."""
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file to copy: migrating anew for every test would take most of the time."""
+    """A migrated database to copy: migrating anew for every test would take most of the time."""
     home = tmp_path_factory.mktemp("template")
-    settings = Settings(home=home)
+    settings = Settings(home=home, database_url=POSTGRES)
     database = open_database(settings)
     migrations.upgrade(database)
     migrate_engine(settings)
     database.dispose()
     return home / "recaster.db"
+
+
+def copy_postgres() -> str:
+    """Make a database from the migrated one and return its URL."""
+    url = sa.make_url(POSTGRES)
+    name = f"t_{uuid.uuid4().hex}"
+    engine = sa.create_engine(
+        url.set(drivername="postgresql+psycopg", database="postgres"),
+        isolation_level="AUTOCOMMIT",
+        poolclass=sa.NullPool,
+    )
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {url.database}")
+    return url.set(database=name).render_as_string(hide_password=False)
 
 
 @pytest.fixture
@@ -53,6 +74,8 @@ def clock() -> ManualClock:
 def settings(tmp_path: Path, empty_database: Path) -> Settings:
     home = tmp_path / "home"
     home.mkdir()
+    if POSTGRES:
+        return Settings(home=home, database_url=copy_postgres())
     shutil.copyfile(empty_database, home / "recaster.db")
     return Settings(home=home)
 
@@ -110,7 +133,12 @@ def make_key(database: Database, settings: Settings, organization_id: str) -> Ca
     def make(*scopes: str, organization: str | None = None, tier: Any = "partner") -> dict[str, str]:
         with database.system_write() as session:
             minted = mint(
-                session, settings.pepper(), organization or organization_id, name="test", scopes=scopes or ("*",), tier=tier
+                session,
+                settings.pepper(),
+                organization or organization_id,
+                name="test",
+                scopes=scopes or ("*",),
+                tier=tier,
             )
         return {"Authorization": f"Bearer {minted.token}"}
 
@@ -133,34 +161,81 @@ class World:
     def project(self, name: str = "Tea") -> str:
         with self.database.write(self.organization_id) as session:
             row = Project(
-                id=session.new_id("prj"), name=name, timezone="UTC", primary_language="en", app_name=None,
-                app_description=None, tagline=None, brand_voice=None, audience=None, keywords=[], banned_words=[],
-                required_terms=[], approved_facts=[], message_bank={}, custom={}, created_at=session.now,
-                updated_at=session.now, archived_at=None,
-            )  # fmt: skip
+                id=session.new_id("prj"),
+                name=name,
+                timezone="UTC",
+                primary_language="en",
+                app_name=None,
+                app_description=None,
+                tagline=None,
+                brand_voice=None,
+                audience=None,
+                keywords=[],
+                banned_words=[],
+                required_terms=[],
+                approved_facts=[],
+                message_bank={},
+                custom={},
+                created_at=session.now,
+                updated_at=session.now,
+                archived_at=None,
+            )
             session.add(row)
         return row.id
 
-    def influencer(self, project_id: str, *, status: str = "ready", origin: str = "synthetic", consent: Any = None) -> str:
+    def influencer(
+        self, project_id: str, *, status: str = "ready", origin: str = "synthetic", consent: Any = None
+    ) -> str:
         with self.database.write(self.organization_id) as session:
             row = Influencer(
-                id=session.new_id("inf"), project_id=project_id, name="Ada", gender=None, age_range=None, brand_voice=None,
-                language="en", status=status, origin=origin, consent=consent, reference_asset_ids=[], training_job_id=None,
-                persona_key="persona" if status == "ready" else None, last_error=None, created_at=session.now,
-                updated_at=session.now, archived_at=None,
-            )  # fmt: skip
+                id=session.new_id("inf"),
+                project_id=project_id,
+                name="Ada",
+                gender=None,
+                age_range=None,
+                brand_voice=None,
+                language="en",
+                status=status,
+                origin=origin,
+                consent=consent,
+                reference_asset_ids=[],
+                training_job_id=None,
+                persona_key="persona" if status == "ready" else None,
+                last_error=None,
+                created_at=session.now,
+                updated_at=session.now,
+                archived_at=None,
+            )
             session.add(row)
         return row.id
 
     def source(self, project_id: str, tiktok_id: str = TIKTOK_ID) -> str:
         with self.database.write(self.organization_id) as session:
             row = Source(
-                id=session.new_id("src"), project_id=project_id, tiktok_video_id=tiktok_id, mime_type="video/mp4",
-                size_bytes=1, width=720, height=1280, duration_ms=8000, checksum_sha256="0" * 64, object_key="sources/x.mp4",
-                rights_basis="operator_statement", rights_note="test", rights_by="test", rights_at=session.now, author=None,
-                caption=None, hashtags=[], views=None, likes=None, comments=None, shares=None, published_at=None,
+                id=session.new_id("src"),
+                project_id=project_id,
+                tiktok_video_id=tiktok_id,
+                mime_type="video/mp4",
+                size_bytes=1,
+                width=720,
+                height=1280,
+                duration_ms=8000,
+                checksum_sha256="0" * 64,
+                object_key="sources/x.mp4",
+                rights_basis="operator_statement",
+                rights_note="test",
+                rights_by="test",
+                rights_at=session.now,
+                author=None,
+                caption=None,
+                hashtags=[],
+                views=None,
+                likes=None,
+                comments=None,
+                shares=None,
+                published_at=None,
                 created_at=session.now,
-            )  # fmt: skip
+            )
             session.add(row)
         return row.id
 
@@ -169,10 +244,16 @@ class World:
             identifier = session.new_id("sa")
             session.add(
                 SocialAccount(
-                    id=identifier, project_id=project_id, platform="tiktok", handle=f"@{identifier}",
-                    handle_key=identifier, status="active", created_at=session.now, archived_at=None,
+                    id=identifier,
+                    project_id=project_id,
+                    platform="tiktok",
+                    handle=f"@{identifier}",
+                    handle_key=identifier,
+                    status="active",
+                    created_at=session.now,
+                    archived_at=None,
                 )
-            )  # fmt: skip
+            )
         return identifier
 
     def layer(
@@ -180,11 +261,17 @@ class World:
     ) -> str:
         with self.database.write(self.organization_id) as session:
             row = Layer(
-                id=session.new_id("lay"), project_id=project_id, name=None,
-                kind="social_distribution" if account else "social_content", social_account_id=account,
-                content_layer_id=content, influencer_id=influencer, created_at=session.now, updated_at=session.now,
+                id=session.new_id("lay"),
+                project_id=project_id,
+                name=None,
+                kind="social_distribution" if account else "social_content",
+                social_account_id=account,
+                content_layer_id=content,
+                influencer_id=influencer,
+                created_at=session.now,
+                updated_at=session.now,
                 archived_at=None,
-            )  # fmt: skip
+            )
             session.add(row)
         return row.id
 
@@ -210,6 +297,8 @@ def ready(world: World) -> Ready:
     influencer_id = world.influencer(project_id)
     world.source(project_id)
     return Ready(
-        project_id, influencer_id, f"/v1/projects/{project_id}/content/video-remix",
+        project_id,
+        influencer_id,
+        f"/v1/projects/{project_id}/content/video-remix",
         {"tiktokVideoId": TIKTOK_ID, "influencerId": influencer_id},
-    )  # fmt: skip
+    )

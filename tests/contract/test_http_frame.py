@@ -64,7 +64,9 @@ def test_a_bad_key_is_unauthenticated(client: TestClient, auth: dict[str, str], 
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-def test_a_revoked_key_answers_like_an_unknown_one(client: TestClient, auth: dict[str, str], database: Database) -> None:
+def test_a_revoked_key_answers_like_an_unknown_one(
+    client: TestClient, auth: dict[str, str], database: Database
+) -> None:
     key_id = client.get("/v1/whoami", headers=auth).json()["apiKeyId"]
     with database.system_write() as session:
         keys.revoke(session, key_id)

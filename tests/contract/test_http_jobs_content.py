@@ -32,7 +32,9 @@ def video(tmp_path: Path) -> bytes:
 
 
 @pytest.fixture
-def finished(accepted: dict[str, Any], database: Database, storage: ObstoreObjectStore, video: bytes, clock: ManualClock) -> dict[str, Any]:
+def finished(
+    accepted: dict[str, Any], database: Database, storage: ObstoreObjectStore, video: bytes, clock: ManualClock
+) -> dict[str, Any]:
     job_id = accepted["jobId"]
     stored = storage.put_bytes("out/video.mp4", video)
     picture = storage.put_bytes("out/thumbnail.jpg", b"jpeg")
@@ -85,7 +87,12 @@ def test_a_finished_job_and_its_container(
     container = client.get(f"/v1/content/{container_id}", headers=auth).json()
     assert job["result"] == {"containerId": container_id, "assets": container["assets"]}
     asset, thumbnail = container["assets"]
-    assert (asset["kind"], asset["mimeType"], asset["sizeBytes"], asset["durationMs"]) == ("video", "video/mp4", 2560, 8000)
+    assert (asset["kind"], asset["mimeType"], asset["sizeBytes"], asset["durationMs"]) == (
+        "video",
+        "video/mp4",
+        2560,
+        8000,
+    )
     assert asset["thumbnailUrl"] == thumbnail["url"]
     assert container["preview"] == {
         "kind": "video", "primaryUrl": asset["url"], "videoUrl": asset["url"], "thumbnailUrl": thumbnail["url"],
@@ -230,7 +237,11 @@ def test_a_failed_job_costs_nothing_and_says_why(
     jobs.fail(database, accepted["jobId"], NoFaceFound("Nobody is on camera.", frames=240))
     jobs.fail(database, accepted["jobId"], ValueError("too late"))
     job = client.get(accepted["locationUrl"], headers=auth).json()
-    expected = {"code": "NO_FACE_FOUND", "message": "Nobody is on camera.", "details": {"frames": 240, "retryable": False}}
+    expected = {
+        "code": "NO_FACE_FOUND",
+        "message": "Nobody is on camera.",
+        "details": {"frames": 240, "retryable": False},
+    }
     assert (job["status"], job["error"], job["result"]) == ("failed", expected, None)
     container = client.get(f"/v1/content/{accepted['containerIds'][0]}", headers=auth).json()
     assert (container["status"], container["lastError"]) == ("failed", expected)
@@ -252,6 +263,8 @@ def test_unknown_jobs(client: TestClient, auth: Headers) -> None:
         assert client.get(f"/v1/jobs/{job_id}", headers=auth).status_code == 404
 
 
-def test_reading_needs_the_scope(client: TestClient, accepted: dict[str, Any], make_key: Callable[..., Headers]) -> None:
+def test_reading_needs_the_scope(
+    client: TestClient, accepted: dict[str, Any], make_key: Callable[..., Headers]
+) -> None:
     assert client.get(accepted["locationUrl"], headers=make_key("jobs:read")).status_code == 200
     assert client.get(accepted["locationUrl"], headers=make_key("content:read")).status_code == 403

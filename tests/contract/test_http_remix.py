@@ -41,7 +41,9 @@ def code_of(response: Any) -> tuple[int, str]:
     return response.status_code, response.json()["error"]["code"]
 
 
-def test_an_accepted_remix(client: TestClient, auth: Headers, ready: Any, settings: Settings, database: Database) -> None:
+def test_an_accepted_remix(
+    client: TestClient, auth: Headers, ready: Any, settings: Settings, database: Database
+) -> None:
     response = client.post(ready.path, json=ready.body, headers=auth)
     assert response.status_code == 202, response.text
     body = response.json()
@@ -136,14 +138,20 @@ def test_unknown_ids_are_not_found(client: TestClient, auth: Headers, ready: Any
         assert code_of(client.post(path, json=body, headers=auth)) == (404, "NOT_FOUND"), (path, body)
 
 
-def test_an_archived_project_is_not_found(client: TestClient, auth: Headers, ready: Any, database: Database, organization_id: str) -> None:
+def test_an_archived_project_is_not_found(
+    client: TestClient, auth: Headers, ready: Any, database: Database, organization_id: str
+) -> None:
     with database.write(organization_id) as session:
         projects.archive(session, projects.require_project(session, ready.project_id))
     assert code_of(client.post(ready.path, json=ready.body, headers=auth)) == (404, "NOT_FOUND")
 
 
 def test_another_organization_sees_nothing(
-    client: TestClient, auth: Headers, ready: Any, make_organization: Callable[..., str], make_key: Callable[..., Headers]
+    client: TestClient,
+    auth: Headers,
+    ready: Any,
+    make_organization: Callable[..., str],
+    make_key: Callable[..., Headers],
 ) -> None:
     accepted = client.post(ready.path, json=ready.body, headers=auth).json()
     stranger = make_key("*", organization=make_organization("Coffee House"))
@@ -160,7 +168,10 @@ def test_another_organization_sees_nothing(
 
 
 def test_the_wiring_chain_answers_each_broken_link(client: TestClient, auth: Headers, ready: Any, world: Any) -> None:
-    post = lambda **body: client.post(ready.path, json={"tiktokVideoId": ready.body["tiktokVideoId"], **body}, headers=auth)  # noqa: E731
+    def post(**body: str) -> Any:
+        body["tiktokVideoId"] = ready.body["tiktokVideoId"]
+        return client.post(ready.path, json=body, headers=auth)
+
     assert code_of(post()) == (422, "INFLUENCER_REQUIRED")
     account = world.account(ready.project_id)
     assert code_of(post(socialAccountId=account)) == (422, "ACCOUNT_NOT_WIRED")
@@ -185,7 +196,9 @@ def test_the_wiring_chain_answers_each_broken_link(client: TestClient, auth: Hea
 
 
 @pytest.mark.parametrize(("status", "expected"), [("pending", 202), ("training", 202), ("ready", 202), ("failed", 409)])
-def test_influencer_status(client: TestClient, auth: Headers, ready: Any, world: Any, status: str, expected: int) -> None:
+def test_influencer_status(
+    client: TestClient, auth: Headers, ready: Any, world: Any, status: str, expected: int
+) -> None:
     body = {**ready.body, "influencerId": world.influencer(ready.project_id, status=status)}
     response = client.post(ready.path, json=body, headers=auth)
     assert response.status_code == expected
@@ -233,7 +246,12 @@ def test_the_organizations_running_jobs_are_capped(client: TestClient, auth: Hea
 
 
 def test_the_first_failure_answers(
-    client: TestClient, ready: Any, make_key: Callable[..., Headers], auth: Headers, database: Database, organization_id: str
+    client: TestClient,
+    ready: Any,
+    make_key: Callable[..., Headers],
+    auth: Headers,
+    database: Database,
+    organization_id: str,
 ) -> None:
     """Each step repairs the failure that answered; the next check must then speak."""
     wrong = "/v1/projects/nothing/content/video-remix"
@@ -258,7 +276,9 @@ def test_a_replay_equals_the_first_answer(
     client: TestClient, auth: Headers, ready: Any, database: Database, second: str
 ) -> None:
     first = client.post(ready.path, json=ready.body, headers={**auth, "Idempotency-Key": "key-1"})
-    again = client.post(ready.path, json=dict(reversed(ready.body.items())), headers={**auth, "Idempotency-Key": second})
+    again = client.post(
+        ready.path, json=dict(reversed(ready.body.items())), headers={**auth, "Idempotency-Key": second}
+    )
     assert first.status_code == again.status_code == 202
     assert first.content == again.content
     assert again.headers["idempotent-replayed"] == "true"
@@ -268,7 +288,9 @@ def test_a_replay_equals_the_first_answer(
     assert count(database) == (1, 1, 1, 1)
 
 
-def test_another_body_conflicts_and_has_no_effect(client: TestClient, auth: Headers, ready: Any, world: Any, database: Database) -> None:
+def test_another_body_conflicts_and_has_no_effect(
+    client: TestClient, auth: Headers, ready: Any, world: Any, database: Database
+) -> None:
     keyed = {**auth, "Idempotency-Key": "key-1"}
     assert client.post(ready.path, json=ready.body, headers=keyed).status_code == 202
     changed = {**ready.body, "influencerId": world.influencer(ready.project_id)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from fastapi import FastAPI
@@ -194,8 +194,3 @@ class _Frame:
                 raise
             accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
             await render(InternalError(), request_id=request_id, accept=accept)(scope, receive, framed)
-
-
-def openapi_document(settings: Settings) -> dict[str, Any]:
-    """Return the OpenAPI document without serving it."""
-    return create_app(settings).openapi()

@@ -103,8 +103,8 @@ class Call:
                 stored = answer()
             else:
                 route = f"{method} {self._route}"
-                print_ = fingerprint(method, self._route, self.request.path_params, body)
-                identity = RequestIdentity(self.principal.api_key_id, route, key, print_)
+                digest = fingerprint(method, self._route, self.request.path_params, body)
+                identity = RequestIdentity(self.principal.api_key_id, route, key, digest)
                 stored = run_once(session, identity, answer, wait_seconds=self.settings.idempotency_wait_seconds)
         headers = dict(stored.headers)
         if stored.replayed:

@@ -25,7 +25,7 @@ _EXTENSIONS = {
 def send_object(
     request: Request, storage: ObjectStore, key: str, *, size: int, mime_type: str, checksum_sha256: str, name: str
 ) -> Response:
-    """Answer GET or HEAD for an object (RFC 9110): 200, 206 for one range, 304 when the client has it, 416 beyond its end."""
+    """Answer GET or HEAD for an object (RFC 9110): 200, 206 for one range, 304 if unchanged, 416 beyond its end."""
     etag = f'"{checksum_sha256}"'
     headers = {
         "Accept-Ranges": "bytes",

@@ -12,8 +12,11 @@ from typer.main import get_command
 
 from recaster import __version__
 from recaster.cli import models
+from recaster.cli.accounts import credits_app, keys_app, projects_app
 from recaster.cli.console import fail
 from recaster.cli.doctor import doctor
+from recaster.cli.remix import remix
+from recaster.cli.serve import serve, work
 from recaster.errors import RecasterError
 
 __all__ = ["app", "main"]
@@ -26,7 +29,13 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(models.app, name="models")
+app.add_typer(keys_app, name="keys")
+app.add_typer(projects_app, name="projects")
+app.add_typer(credits_app, name="credits")
 app.command()(doctor)
+app.command()(serve)
+app.command("worker")(work)
+app.command()(remix)
 
 
 @app.command()

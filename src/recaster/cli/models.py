@@ -29,7 +29,9 @@ def list_models(json: AsJson = False) -> None:
     if json:
         show_json(rows)
         return
-    show_table(("model", "state", "licence", "for"), [(r["name"], r["state"], r["licence"], r["purpose"]) for r in rows])
+    show_table(
+        ("model", "state", "licence", "for"), [(r["name"], r["state"], r["licence"], r["purpose"]) for r in rows]
+    )
 
 
 @app.command("install")

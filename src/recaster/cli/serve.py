@@ -18,6 +18,8 @@ import uvicorn
 
 from recaster.api.app import create_app
 from recaster.errors import NotInstalled, RecasterError
+from recaster.infra.database import open_database
+from recaster.infra.engine import migrate_engine
 from recaster.infra.migrations import upgrade
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
@@ -35,7 +37,7 @@ def serve(
     """Run the service: the API, and a worker beside it."""
     settings = Settings()
     _require_models(settings)
-    upgrade(settings)
+    _bring_up_to_date(settings)
     keeper = _WorkerKeeper() if worker else None
     address, number = host or settings.host, port if port is not None else settings.port
     typer.echo(f"Recaster listens on http://{address}:{number} (home {settings.home})", err=True)
@@ -50,17 +52,29 @@ def work(tied: Annotated[bool, typer.Option(hidden=True, help="End when standard
     """Run a worker: takes jobs from the database and does them."""
     settings = Settings()
     _require_models(settings)
-    upgrade(settings)
+    _bring_up_to_date(settings)
     if tied:
         threading.Thread(target=_end_with_server, daemon=True).start()
     run_worker(settings)
+
+
+def _bring_up_to_date(settings: Settings) -> None:
+    # Here and not in both children of one start: two processes must not migrate side by side.
+    database = open_database(settings)
+    try:
+        upgrade(database)
+    finally:
+        database.dispose()
+    migrate_engine(settings)
 
 
 def _require_models(settings: Settings) -> None:
     missing = [status for status in ModelStore(settings.folder("models")).status() if status.state != "ok"]
     if missing:
         names = ", ".join(status.model.name for status in missing)
-        raise NotInstalled(f"These model files are not in place: {names}. Run `recaster models install`, then start again.")
+        raise NotInstalled(
+            f"These model files are not in place: {names}. Run `recaster models install`, then start again."
+        )
 
 
 def _end_with_server() -> None:

@@ -221,8 +221,8 @@ class Database:
             return
         if not self._writer.acquire(timeout=_TURN_SECONDS):
             raise TimeoutError(
-                f"No turn to write came within {_TURN_SECONDS} s. A unit of work is open too long, or was opened inside "
-                "another."
+                f"No turn to write came within {_TURN_SECONDS} s. A unit of work is open too long, or was opened "
+                "inside another."
             )
         try:
             yield

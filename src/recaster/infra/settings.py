@@ -67,7 +67,13 @@ class Settings(BaseSettings):
     )
 
     worker_concurrency: int = Field(
-        default=1, ge=1, le=64, description="Jobs that one worker process works on at a time."
+        default=16,
+        ge=1,
+        le=64,
+        description="Jobs that one worker process has in hand at a time, waiting ones included.",
+    )
+    render_slots: int = Field(
+        default=1, ge=1, le=64, description="Stages (analyse, render…) that one worker runs at the same time."
     )
     engine_poll_seconds: float = Field(default=0.2, gt=0, le=60, description="How often a worker looks for new jobs.")
     executor_id: str = Field(

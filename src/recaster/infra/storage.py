@@ -80,6 +80,9 @@ class ObjectStore(Protocol):
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""
 
+    def keys(self, folder: str) -> tuple[str, ...]:
+        """Return the keys of all objects below a folder, sorted; none where there is no such folder."""
+
 
 def object_key(*segments: str) -> str:
     """Join segments to a key, refusing everything that could leave the store or hide in it.
@@ -165,6 +168,12 @@ class ObstoreObjectStore:
                 file.write(piece)
         return target
 
+    def keys(self, folder: str) -> tuple[str, ...]:
+        """Return the keys of all objects below a folder."""
+        _check(folder)
+        found = [entry["path"] for batch in obstore.list(self._store, f"{folder}/") for entry in batch]
+        return tuple(sorted(found))
+
     def delete(self, key: str) -> None:
         """Remove an object."""
         if self.exists(key):
@@ -172,7 +181,7 @@ class ObstoreObjectStore:
 
 
 def open_storage(settings: Settings) -> ObstoreObjectStore:
-    """Open the store of the settings: `file:///…`, made if missing, or `s3://bucket/prefix` with the environment's keys."""
+    """Open the configured store: `file:///…`, made if missing, or `s3://bucket/prefix` with the environment's keys."""
     url = settings.resolved_storage_url()
     parts = urlsplit(url)
     if parts.scheme == "file":

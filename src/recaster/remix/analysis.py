@@ -73,4 +73,3 @@ class SourceAnalysis:
             overlays=tracks_from_json(values["overlays"]),
             faces=FaceAnalysis.load(folder / _FACES),
         )
-

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -31,8 +33,6 @@ from recaster.service.jobs.model import Job, Stage
 from recaster.service.projects import service as projects
 from recaster.service.sources.model import Source
 
-Run = Callable[..., Any]
-
 STAGE_TRIES: Final = 2
 """How often a stage is started in one attempt when its process dies."""
 INFLUENCER_WAIT_SECONDS: Final = 3600
@@ -46,20 +46,21 @@ class Steps(Protocol):
     def step(self, name: str, function: Callable[[], Any]) -> Any:
         """Run `function` once for this workflow and remember its JSON result over crashes."""
 
-    def transaction(self, name: str, function: Callable[[OrganizationSession], Any]) -> Any:
+    def transaction_step(self, name: str, function: Callable[[OrganizationSession], Any]) -> Any:
         """Run `function` in one database transaction together with the engine's own mark that it was done."""
-
-    def sleep(self, seconds: float) -> None:
-        """Pause durably."""
 
 
 class _Workbench:
     """What both workflows share: scratch folders, objects, child processes, and steps that hand on errors as values."""
 
-    def __init__(self, settings: Settings, database: Database, storage: ObjectStore) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, storage: ObjectStore, heavy: threading.Semaphore
+    ) -> None:
+        """`heavy` bounds how many stages of this worker run at the same time."""
         self.settings = settings
         self.database = database
         self.storage = storage
+        self._heavy = heavy
         self._models = ModelStore(settings.folder("models"))
 
     def scratch(self, job_id: str) -> Path:
@@ -91,12 +92,13 @@ class _Workbench:
         crash: StageCrashed | None = None
         for _ in range(STAGE_TRIES):
             try:
-                return run_in_child(
-                    f"recaster.remix.stages:{name}",
-                    {"engines": engine_choice(self.settings, self._models), **request},
-                    progress=lambda done, total: jobs.report(self.database, job_id, stage, done / max(total, 1)),
-                    is_cancelled=lambda: jobs.is_cancelled(self.database, job_id),
-                )
+                with self._heavy:
+                    return run_in_child(
+                        f"recaster.remix.stages:{name}",
+                        {"engines": engine_choice(self.settings, self._models), **request},
+                        progress=lambda done, total: jobs.report(self.database, job_id, stage, done / max(total, 1)),
+                        is_cancelled=lambda: jobs.is_cancelled(self.database, job_id),
+                    )
             except StageCrashed as error:
                 crash = error
         assert crash is not None
@@ -144,20 +146,26 @@ class RemixWorkflow(_Workbench):
         plan = self.attempt(steps, "adapt", lambda: self._adapt(job_id, source, analysis, persona_key))
         rendered = self.attempt(steps, "render", lambda: self._render(job_id, source, analysis, plan, persona_key))
         self.attempt(steps, "finalize", lambda: jobs.begin_finalizing(self.database, job_id))
-        steps.transaction("publish", lambda session: content.complete(session, job_id, _completion(rendered)))
+        steps.transaction_step("publish", lambda session: content.complete(session, job_id, _completion(rendered)))
 
     def _persona(self, job_id: str, steps: Steps) -> str:
+        key = self.attempt(steps, "influencer", lambda: self._wait_for_persona(job_id))
+        return str(key)
+
+    def _wait_for_persona(self, job_id: str) -> str:
         waited, pause = 0, 1
         while True:
-            key = self.attempt(steps, f"influencer-{waited}", lambda: self._ready_persona(job_id))
+            key = self._ready_persona(job_id)
             if key is not None:
-                return str(key)
+                return key
             if waited >= INFLUENCER_WAIT_SECONDS:
                 raise InfluencerUnusable(
                     f"The influencer was not ready within {INFLUENCER_WAIT_SECONDS} seconds. Add reference images with "
                     "POST /v1/influencers/{id}/reference-images and start the remix again."
                 )
-            steps.sleep(pause)
+            if jobs.is_cancelled(self.database, job_id):
+                raise Cancelled("The job was cancelled while it waited for its influencer.")
+            time.sleep(pause)
             waited, pause = waited + pause, min(pause * 2, _LONGEST_PAUSE)
 
     def _ready_persona(self, job_id: str) -> str | None:
@@ -165,7 +173,9 @@ class RemixWorkflow(_Workbench):
         with self.database.system_read() as session:
             influencer = self._influencer(session, job_id)
             if influencer.status == "failed":
-                raise InfluencerUnusable("The influencer's reference pictures do not make a persona. Add other pictures.")
+                raise InfluencerUnusable(
+                    "The influencer's reference pictures do not make a persona. Add other pictures."
+                )
             if influencer.status == "ready" and influencer.persona_key is not None:
                 return influencer.persona_key
         jobs.report(self.database, job_id, Stage.WAITING_FOR_INFLUENCER)
@@ -187,9 +197,7 @@ class RemixWorkflow(_Workbench):
         return self.local(source["key"], self.scratch(job_id) / "source")
 
     def _analyse(self, job_id: str, source: Mapping[str, str]) -> dict[str, str]:
-        keys = {
-            name: object_key("analyses", source["sha256"], f"v{ANALYSIS_VERSION}", name) for name in ANALYSIS_FILES
-        }
+        keys = {name: object_key("analyses", source["sha256"], f"v{ANALYSIS_VERSION}", name) for name in ANALYSIS_FILES}
         if not all(self.storage.exists(key) for key in keys.values()):
             folder = self.scratch(job_id) / "analysis"
             self.stage(
@@ -271,7 +279,7 @@ class RemixWorkflow(_Workbench):
         with self.database.system_read() as session:
             if session.get_one(Job, job_id).status == "completed":
                 return
-        for key in self.storage.list(object_key("jobs", job_id)):
+        for key in self.storage.keys(object_key("jobs", job_id)):
             self.storage.delete(key)
 
 
@@ -283,7 +291,7 @@ class PersonaWorkflow(_Workbench):
         try:
             jobs.begin_attempt(self.database, job_id, self.settings.max_job_attempts)
             key = self.attempt(steps, "prepare", lambda: self._prepare(job_id))
-            steps.transaction("ready", lambda session: self._ready(session, job_id, key))
+            steps.transaction_step("ready", lambda session: self._ready(session, job_id, key))
         except Cancelled:
             with self.database.system_write() as session:
                 influencers.mark_pending(session, self._influencer(session, job_id))
@@ -334,6 +342,7 @@ def brand_record(project: Any, influencer: Influencer) -> dict[str, Any]:
         "requiredTerms": project.required_terms,
         "approvedFacts": project.approved_facts,
         "messageBank": project.message_bank,
+        "vocabulary": (project.custom or {}).get("vocabulary"),
     }
 
 

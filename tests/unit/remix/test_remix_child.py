@@ -50,9 +50,7 @@ def test_a_sudden_death_is_an_error_that_can_be_tried_again(stage: str, trace: s
 def test_cancelling_kills_the_child(tmp_path: Path) -> None:
     file = tmp_path / "pid"
     with pytest.raises(Cancelled):
-        run_in_child(
-            "stages_for_tests:forever", {"file": str(file)}, is_cancelled=file.exists, environment=ENVIRONMENT
-        )
+        run_in_child("stages_for_tests:forever", {"file": str(file)}, is_cancelled=file.exists, environment=ENVIRONMENT)
     assert not psutil.pid_exists(int(file.read_text()))
 
 

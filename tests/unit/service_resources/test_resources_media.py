@@ -126,6 +126,7 @@ def test_other_kinds_are_refused_by_their_first_bytes(upload: Callable[[bytes], 
         inspect(upload(content), LIMITS, no_probe)
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_limits_of_bytes_and_pixels_hold(upload: Callable[[bytes], UploadedFile]) -> None:
     with pytest.raises(PayloadTooLarge) as caught:
         inspect(upload(picture(400, 400, kind="PNG")), LIMITS, no_probe)

@@ -233,6 +233,14 @@ def test_an_account_has_one_distribution_layer(database: Database, organizations
 
 
 def test_a_config_field_of_the_other_kind_is_refused(session: OrganizationSession, chain: Chain) -> None:
+    for body, field in [
+        ({"kind": "social_content", "config": {"contentLayerId": chain.content.id}}, "config.contentLayerId"),
+        ({"kind": "social_distribution", "config": {"influencerId": None}}, "config.influencerId"),
+        ({"kind": "social_distribution"}, "config.socialAccountId"),
+    ]:
+        with pytest.raises(InvalidInput) as refused:
+            layers.create(session, chain.project, LayerCreate.model_validate(body))
+        assert refused.value.details["field"] == field
     with pytest.raises(InvalidInput) as caught:
         layers.update(session, chain.content, LayerPatch.model_validate({"config": {"contentLayerId": None}}))
     assert caught.value.details["field"] == "config.contentLayerId"

@@ -8,7 +8,7 @@ where they stand in the source line or in an approved fact: a brand cannot publi
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +19,7 @@ from glin_profanity import Filter
 from rapidfuzz import fuzz
 
 from recaster.media.copywriting.brand import BrandProfile, base_language
-from recaster.media.copywriting.language import is_leftover, list_mark, words
+from recaster.media.copywriting.language import detect_language, is_leftover, list_mark, words
 from recaster.media.copywriting.model import KEPT_ROLES, AdaptedLine, CopyLine, CopyRequest, CopyResult, Fits
 from recaster.media.overlays.model import OverlayRole
 
@@ -61,18 +61,18 @@ def graphemes(text: str) -> int:
     return len(regex.findall(r"\X", text))
 
 
-def check_copy(
-    request: CopyRequest, result: CopyResult, fits: Fits, source_language: str | None = None
-) -> tuple[Violation, ...]:
+def check_copy(request: CopyRequest, result: CopyResult, fits: Fits) -> tuple[Violation, ...]:
     """Return every broken rule of a whole result, lines in order, the video's own rules last.
 
-    `source_language` is the base language of the source where it is known; without it leftovers cannot be found.
+    Where the request does not know the language of its source, it is found out.
     """
+    if request.source_language is None:
+        request = replace(request, source_language=detect_language([line.text for line in request.lines]))
     if [line.id for line in result.lines] != [line.id for line in request.lines]:
         return (Violation(None, "ids", "The lines of the result are not the lines of the request, in its order."),)
     found: list[Violation] = []
     for wanted, line in zip(request.lines, result.lines, strict=True):
-        found += check_line(request, wanted, line, fits, source_language)
+        found += check_line(request, wanted, line, fits)
     found += _copies(result)
     adapted = [line for line in result.lines if line.action == "adapted"]
     missing = _missing_terms(request.brand, [line.text for line in result.lines], request.language)
@@ -83,10 +83,9 @@ def check_copy(
     return tuple(found)
 
 
-def check_line(
-    request: CopyRequest, wanted: CopyLine, line: AdaptedLine, fits: Fits, source_language: str | None = None
-) -> tuple[Violation, ...]:
-    """Return every rule that one line breaks on its own."""
+def check_line(request: CopyRequest, wanted: CopyLine, line: AdaptedLine, fits: Fits) -> tuple[Violation, ...]:
+    """Return every rule that one line breaks on its own. Leftovers need `request.source_language`."""
+    source_language = request.source_language
 
     def broken(rule: str, message: str) -> None:
         found.append(Violation(wanted.id, rule, message))
@@ -102,11 +101,14 @@ def check_line(
     if not text.strip() or text != text.strip():
         broken("empty", "The text is empty or has space at an end.")
         return tuple(found)
-    if wanted.role in KEPT_ROLES:
+    translated = source_language is not None and base_language(source_language) != language
+    if wanted.role in KEPT_ROLES and not (wanted.role is OverlayRole.CAPTION and translated):
         broken("role", f"A {wanted.role} belongs to the source and is never rewritten.")
     if list_mark(text).strip() != list_mark(wanted.text).strip():
         broken("numbering", f"The line must begin with the same numbering as the source: {list_mark(wanted.text)!r}.")
-    if wanted.role is OverlayRole.HOOK and wanted.text.casefold().startswith("pov") != text.casefold().startswith("pov"):
+    if wanted.role is OverlayRole.HOOK and wanted.text.casefold().startswith("pov") != text.casefold().startswith(
+        "pov"
+    ):
         broken("role", "A POV line stays a POV line, and no other line becomes one.")
     length = graphemes(text)
     verdict = fits(wanted.id, text)
@@ -135,6 +137,11 @@ def banned_terms(brand: BrandProfile, text: str, language: str) -> tuple[str, ..
     return tuple(term for term in brand.banned_words if _holds(text, term, language))
 
 
+def has_required_term(brand: BrandProfile, text: str, language: str) -> bool:
+    """Tell whether a text holds one of the brand's required terms, in an inflected form too."""
+    return any(_holds(text, term, language) for term in brand.required_terms)
+
+
 def claims(text: str, source: str, brand: BrandProfile, language: str) -> tuple[str, ...]:
     """Return numbers, prices, shares, superlatives and promises of `text` that nobody has approved.
 
@@ -152,6 +159,30 @@ def claims(text: str, source: str, brand: BrandProfile, language: str) -> tuple[
     return tuple(dict.fromkeys(found))
 
 
+def _is_from_bank(text: str, source: str, brand: BrandProfile, language: str) -> bool:
+    """Tell whether the brand itself wrote the text; `{n}` stands for a number that the brand leaves open."""
+    plain = " ".join(words(text))
+    return any(
+        plain == " ".join(words(entry.replace("{n}", "")))
+        and set(_NUMBER.findall(text)) - set(_NUMBER.findall(source))
+        <= set(_NUMBER.findall(entry)) | {_counted(entry, text)}
+        for tag, roles in brand.message_bank.items()
+        if base_language(tag) == base_language(language)
+        for entries in roles.values()
+        for entry in entries
+    )
+
+
+def _counted(entry: str, text: str) -> str:
+    numbers = _NUMBER.findall(text)
+    return numbers[0] if "{n}" in entry and numbers else ""
+
+
+def near_copy(one: str, other: str) -> bool:
+    """Tell whether two texts of one video say nearly the same; numbering does not count."""
+    return fuzz.ratio(_body(one), _body(other)) >= NEAR_COPY
+
+
 def _translatable(line: CopyLine) -> bool:
     return line.role not in {OverlayRole.HANDLE, OverlayRole.WATERMARK} and bool(words(line.text))
 
@@ -162,7 +193,7 @@ def _copies(result: CopyResult) -> list[Violation]:
     for position, line in enumerate(adapted):
         for earlier in adapted[:position]:
             same_source = fuzz.ratio(line.source_text.casefold(), earlier.source_text.casefold()) >= NEAR_COPY
-            if not same_source and fuzz.ratio(_body(line.text), _body(earlier.text)) >= NEAR_COPY:
+            if not same_source and near_copy(line.text, earlier.text):
                 found.append(Violation(line.id, "copy", f"The line says nearly the same as '{earlier.text}'."))
                 break
     return found
@@ -174,7 +205,7 @@ def _body(text: str) -> str:
 
 def _missing_terms(brand: BrandProfile, texts: list[str], language: str) -> tuple[str, ...]:
     whole = " \n ".join(texts)
-    if not brand.required_terms or any(_holds(whole, term, language) for term in brand.required_terms):
+    if not brand.required_terms or has_required_term(brand, whole, language):
         return ()
     return brand.required_terms
 

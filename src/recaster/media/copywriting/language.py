@@ -22,6 +22,16 @@ _SHARED = frozenset({"link", "bio", "app", "pov", "ok", "diy", "tip", "tips", "p
 _MARK = regex.compile(r"^\s*(?:\p{N}+\s*[.):]|\p{N}\ufe0f?\u20e3|[-•–*])\s*")
 
 
+_FUNCTION_WORDS = {
+    "en": frozenset(["the", "and", "you", "your", "for", "this", "with", "when", "that", "it's", "don't", "i'm", "my", "is", "are", "was", "what", "how", "who", "to", "of", "they", "it", "before", "about", "save", "follow", "wish", "knew", "things", "stop", "wait", "until", "more", "every"]),
+    "es": frozenset(["el", "los", "las", "una", "que", "para", "con", "cuando", "esto", "este", "tu", "tus", "mi", "mis", "es", "está", "cómo", "quién", "y", "pero", "más", "antes", "cosas", "nunca", "del", "al", "lo", "guarda", "sígueme", "espera", "hay", "sin", "porque"]),
+    "fr": frozenset(["les", "une", "que", "pour", "avec", "quand", "ce", "cette", "ton", "tes", "mon", "mes", "est", "et", "mais", "plus", "avant", "choses", "jamais", "du", "des", "je", "j'ai", "tu", "c'est", "attends", "enregistre", "abonne-toi", "dans", "sur", "sans", "pas", "qui", "il", "y"]),
+    "de": frozenset(["der", "die", "das", "und", "ein", "eine", "mit", "wenn", "für", "du", "dein", "deine", "mein", "meine", "ist", "nicht", "ich", "aber", "mehr", "vor", "dinge", "nie", "wie", "warte", "speichere", "folge", "den", "dem", "auf", "zu", "kein", "keine"]),
+    "pt": frozenset(["os", "uma", "que", "para", "com", "quando", "isto", "isso", "este", "seu", "sua", "meu", "minha", "é", "está", "como", "quem", "e", "mas", "mais", "antes", "coisas", "nunca", "do", "da", "dos", "das", "não", "você", "salve", "salva", "segue", "espera", "tem", "sem", "porque", "eu"]),
+}  # fmt: skip
+"""Words that hold sentences together, and words that open many overlays."""
+
+
 def list_mark(text: str) -> str:
     """Return the numbering or bullet at the start of a line with the space after it, or an empty string."""
     found = _MARK.match(text)
@@ -37,9 +47,14 @@ def words(text: str) -> list[str]:
 
 def detect_language(lines: Iterable[str], among: tuple[str, ...] = SUPPORTED) -> str | None:
     """Return the base language of all lines together, or None where there are no words to tell it from."""
-    text = " ".join(" ".join(words(line)) for line in lines).strip()
-    if not text:
+    said = [word for line in lines for word in words(line)]
+    if not said:
         return None
+    votes = sorted((sum(word in _FUNCTION_WORDS[tag] for word in said), tag) for tag in among if tag in _FUNCTION_WORDS)
+    # Function words decide most videos; the n-gram models are heavy and are loaded only where these leave a doubt.
+    if votes and votes[-1][0] > 0 and (len(votes) == 1 or votes[-1][0] >= 3 * votes[-2][0] or not votes[-2][0]):
+        return votes[-1][1]
+    text = " ".join(said)
     found = _detector(among).detect_language_of(text)
     return None if found is None else found.iso_code_639_1.name.lower()
 

@@ -39,6 +39,8 @@ class CopyRequest:
     brand: BrandProfile
     language: str
     """BCP 47 tag of the new texts."""
+    source_language: str | None = None
+    """Base language of the source where it is known; otherwise it is found out."""
     seed: int = 0
     """Decides between equally good candidates; the same request gives the same texts."""
 
@@ -80,6 +82,11 @@ class CopyResult:
 
 class CopyAdapter(Protocol):
     """Writes new texts for the overlays of one video."""
+
+    @property
+    def name(self) -> str:
+        """Name and version, as it stands in `CopyResult.adapter`."""
+        ...
 
     def adapt(self, request: CopyRequest, fits: Fits, progress: Progress = silent) -> CopyResult:
         """Write the texts.

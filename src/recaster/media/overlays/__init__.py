@@ -1,1 +1,49 @@
 """Burned-in text of short videos: find, read, describe, erase and draw."""
+
+from recaster.media.overlays.draw import Appearance, SkiaTextDrawer, TextDrawer, appearance
+from recaster.media.overlays.erase import EraserSettings, TemporalEraser, TextEraser
+from recaster.media.overlays.json import tracks_from_json, tracks_to_json
+from recaster.media.overlays.layout import DoesNotFit, FitReport, SafeZone, TextLayout
+from recaster.media.overlays.model import (
+    Animation,
+    Box,
+    OverlayLine,
+    OverlayRole,
+    OverlayTrack,
+    Shadow,
+    Slab,
+    Stroke,
+    TextStyle,
+)
+from recaster.media.overlays.networks import TextModels
+from recaster.media.overlays.reader import TextReader
+from recaster.media.overlays.reading import RapidTextReader, ReaderSettings
+
+__all__ = [
+    "Animation",
+    "Appearance",
+    "Box",
+    "DoesNotFit",
+    "EraserSettings",
+    "FitReport",
+    "OverlayLine",
+    "OverlayRole",
+    "OverlayTrack",
+    "RapidTextReader",
+    "ReaderSettings",
+    "SafeZone",
+    "Shadow",
+    "SkiaTextDrawer",
+    "Slab",
+    "Stroke",
+    "TemporalEraser",
+    "TextDrawer",
+    "TextEraser",
+    "TextLayout",
+    "TextModels",
+    "TextReader",
+    "TextStyle",
+    "appearance",
+    "tracks_from_json",
+    "tracks_to_json",
+]

@@ -28,7 +28,9 @@ def smooth_known(values: Plane, known: Plane, sigma: float) -> tuple[Plane, Plan
 
 def mean_square(values: Plane) -> Plane:
     """Mean over the channels of the squared values; several times faster than a NumPy reduction over a short axis."""
-    return np.asarray(cv2.transform(values * values, np.full((1, values.shape[2]), 1.0 / values.shape[2], np.float32)), np.float32)
+    return np.asarray(
+        cv2.transform(values * values, np.full((1, values.shape[2]), 1.0 / values.shape[2], np.float32)), np.float32
+    )
 
 
 def largest_difference(values: Plane) -> Plane:
@@ -41,7 +43,7 @@ def largest_difference(values: Plane) -> Plane:
 
 
 def push_pull(values: Plane, known: Plane) -> Plane:
-    """Fill unknown pixels by a pyramid of averages of the known ones (Gortler et al., The Lumigraph, 1996, section 3.5).
+    """Fill unknown pixels by a pyramid of averages of the known ones (Gortler et al., 1996, section 3.5).
 
     `values` (h, w, 3), `known` (h, w) in 0–1. Known pixels keep their value; the fill is smooth and changes little when
     the surroundings change little, which is what keeps it from flickering.

@@ -195,7 +195,9 @@ def _slab_mask(track: OverlayTrack, samples: list[Image], shape: tuple[int, int]
         band = _band(line, slab.padding_x, slab.padding_x, slab.padding_y, slab.padding_y)
         lines |= _paint(shape, band, left, top)
         if start or end:
-            wide = _band(line, slab.padding_x + start * reach, slab.padding_x + end * reach, slab.padding_y, slab.padding_y)
+            wide = _band(
+                line, slab.padding_x + start * reach, slab.padding_x + end * reach, slab.padding_y, slab.padding_y
+            )
             lines |= _paint(shape, wide, left, top)
     box = np.zeros(shape, np.uint8)
     cv2.rectangle(
@@ -240,7 +242,7 @@ class Highlight:
 
 
 def find_highlight(track: OverlayTrack, samples: list[Image], left: int, top: int) -> Highlight | None:
-    """The box colour of a caption whose active word is boxed: one saturated colour, flat, and elsewhere in each sample."""
+    """The box colour of a caption whose active word is boxed: one vivid colour, elsewhere in each sample."""
     if track.role is not OverlayRole.CAPTION or track.style.slab is not None:
         return None
     shape = samples[0].shape[:2]

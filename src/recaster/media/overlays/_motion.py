@@ -65,7 +65,9 @@ class CameraMotion:
     def _step(self, gray: NDArray[np.uint8], free: NDArray[np.uint8]) -> None:
         assert self._previous is not None
         if len(self._points) >= 6:
-            moved, found, _ = cv2.calcOpticalFlowPyrLK(self._previous, gray, self._points, None, winSize=(15, 15), maxLevel=3)
+            moved, found, _ = cv2.calcOpticalFlowPyrLK(
+                self._previous, gray, self._points, None, winSize=(15, 15), maxLevel=3
+            )
             good = found[:, 0] > 0
             points, keys = np.asarray(moved, np.float32)[good], self._key_points[good]
             inside = (

@@ -82,12 +82,21 @@ def appearance(track: OverlayTrack, frame: int) -> Appearance | None:
 class TextDrawer(Protocol):
     """Lays out and draws text."""
 
-    def fits(self, text: str, style: TextStyle, box: Box, frame_size: tuple[int, int], *, max_lines: int | None = None) -> FitReport:
+    def fits(
+        self, text: str, style: TextStyle, box: Box, frame_size: tuple[int, int], *, max_lines: int | None = None
+    ) -> FitReport:
         """Whether `text` has room where a block of `style` stood in `box` of a frame of (width, height), and how much would."""
         ...
 
     def layout(
-        self, text: str, style: TextStyle, box: Box, frame_size: tuple[int, int], *, max_lines: int | None = None, anchor: Literal["center", "top"] = "center"
+        self,
+        text: str,
+        style: TextStyle,
+        box: Box,
+        frame_size: tuple[int, int],
+        *,
+        max_lines: int | None = None,
+        anchor: Literal["center", "top"] = "center",
     ) -> TextLayout:
         """Place `text` where a block of `style` stood in `box`.
 
@@ -96,7 +105,7 @@ class TextDrawer(Protocol):
         """
         ...
 
-    def draw(self, image: Image, layout: TextLayout, appearance: Appearance = Appearance()) -> Image:  # noqa: B008
+    def draw(self, image: Image, layout: TextLayout, appearance: Appearance = Appearance()) -> Image:
         """A new picture with the block drawn. Raises `InvalidInput` for a layout with missing glyphs or of another frame size."""
         ...
 
@@ -114,7 +123,11 @@ _EMOJI_MARKS = ("\ufe0f", "\u20e3")
 
 
 def _is_emoji(cluster: str) -> bool:
-    return emoji.is_emoji(cluster) or (cluster[-1] in _EMOJI_MARKS) or emoji.is_emoji(cluster[0] + "\ufe0f") and ord(cluster[0]) > 0x2190
+    return (
+        emoji.is_emoji(cluster)
+        or (cluster[-1] in _EMOJI_MARKS)
+        or (emoji.is_emoji(cluster[0] + "\ufe0f") and ord(cluster[0]) > 0x2190)
+    )
 
 
 def _runs(text: str) -> list[tuple[str, bool]]:
@@ -145,7 +158,12 @@ class SkiaTextDrawer:
     """
 
     def __init__(
-        self, *, zone: SafeZone = SafeZone(), fallback_fonts: tuple[Path, ...] = (), font_folder: Path = FONT_FOLDER, cache_size: int = 32  # noqa: B008
+        self,
+        *,
+        zone: SafeZone = SafeZone(),
+        fallback_fonts: tuple[Path, ...] = (),
+        font_folder: Path = FONT_FOLDER,
+        cache_size: int = 32,
     ) -> None:
         self._zone = zone
         self._folder = font_folder
@@ -161,11 +179,15 @@ class SkiaTextDrawer:
         for path in fallback_fonts:
             face = skia.Typeface.MakeFromFile(str(path))
             if face is None:
-                raise InvalidInput(f"{path.name} is not a font file that can be read.", field="fallback_fonts", value=str(path))
+                raise InvalidInput(
+                    f"{path.name} is not a font file that can be read.", field="fallback_fonts", value=str(path)
+                )
             self._register(f"fallback-{len(self._fallbacks)}", face)
             self._fallbacks.append(f"fallback-{len(self._fallbacks)}")
 
-    def fits(self, text: str, style: TextStyle, box: Box, frame_size: tuple[int, int], *, max_lines: int | None = None) -> FitReport:
+    def fits(
+        self, text: str, style: TextStyle, box: Box, frame_size: tuple[int, int], *, max_lines: int | None = None
+    ) -> FitReport:
         """See `TextDrawer.fits`."""
         laid = self._try(text, style, box, frame_size, max_lines, "center", SCALE_STEPS)
         return FitReport(
@@ -178,7 +200,14 @@ class SkiaTextDrawer:
         )
 
     def layout(
-        self, text: str, style: TextStyle, box: Box, frame_size: tuple[int, int], *, max_lines: int | None = None, anchor: Literal["center", "top"] = "center"
+        self,
+        text: str,
+        style: TextStyle,
+        box: Box,
+        frame_size: tuple[int, int],
+        *,
+        max_lines: int | None = None,
+        anchor: Literal["center", "top"] = "center",
     ) -> TextLayout:
         """See `TextDrawer.layout`."""
         laid = self._try(text, style, box, frame_size, max_lines, anchor, SCALE_STEPS)
@@ -186,7 +215,7 @@ class SkiaTextDrawer:
             raise DoesNotFit(self.fits(text, style, box, frame_size, max_lines=max_lines))
         return laid
 
-    def draw(self, image: Image, layout: TextLayout, appearance: Appearance = Appearance()) -> Image:  # noqa: B008
+    def draw(self, image: Image, layout: TextLayout, appearance: Appearance = Appearance()) -> Image:
         """See `TextDrawer.draw`."""
         if layout.missing_glyphs:
             raise InvalidInput(
@@ -330,7 +359,9 @@ class SkiaTextDrawer:
                 emoji_style.setFontFamilies([EMOJI_FONT])
                 emoji_style.setFontSize(size * EMOJI_SCALE)
                 # The outline pass must keep the emoji's place without painting it.
-                emoji_style.setForegroundPaint(skia.Paint(Color=skia.ColorBLACK if emoji_visible else skia.ColorTRANSPARENT))
+                emoji_style.setForegroundPaint(
+                    skia.Paint(Color=skia.ColorBLACK if emoji_visible else skia.ColorTRANSPARENT)
+                )
                 builder.pushStyle(emoji_style)
                 builder.addText(run)
                 builder.pop()
@@ -396,8 +427,10 @@ class SkiaTextDrawer:
             canvas.drawRoundRect(skia.Rect(*layout.box), slab.radius, slab.radius, paint)
             return
         whole = skia.Path()
+        above: Any = None
         for line in layout.lines:
             if not line.text:
+                above = None
                 continue
             part = skia.Path()
             rect = skia.Rect(
@@ -407,6 +440,13 @@ class SkiaTextDrawer:
                 line.baseline + layout.line_bottom + slab.padding_y,
             )
             part.addRoundRect(rect, slab.radius, slab.radius)
+            # Neighbouring slabs join as in phone editors: no slit of background and no notch between two lines.
+            if above is not None and rect.top() - above.bottom() < 0.45 * layout.style.size:
+                left, right = max(rect.left(), above.left()), min(rect.right(), above.right())
+                reach = slab.radius + 1
+                if right - left > 0:
+                    part.addRect(skia.Rect(left, above.bottom() - reach, right, rect.top() + reach))
+            above = rect
             united = skia.Op(whole, part, skia.PathOp.kUnion_PathOp)
             whole = united if united is not None else whole
         canvas.drawPath(whole, paint)
@@ -457,4 +497,3 @@ def _blend(image: Image, pixels: NDArray[np.uint8], x: int, y: int) -> None:
     keep = cv2.cvtColor(255 - part[..., 3], cv2.COLOR_GRAY2BGR)
     region = image[top:bottom, left:right]
     image[top:bottom, left:right] = cv2.add(cv2.multiply(region, keep, scale=1 / 255), part[..., :3])
-

@@ -1,8 +1,8 @@
 """Takes burned-in text out of a clip and puts back what was, or most likely was, behind it.
 
-`TextEraser` is what the rest of the product sees; `TemporalEraser` is the embedded method: first the background as other
-frames of the same shot really show it, aligned by camera motion and local flow, then a smooth fill for what no frame
-shows. It neither finds text (`reader`) nor draws it (`draw`).
+`TextEraser` is what the rest of the product sees; `TemporalEraser` is the embedded method: first the background as
+other frames of the same shot really show it, aligned by camera motion and local flow, then a smooth fill for what no
+frame shows. It neither finds text (`reader`) nor draws it (`draw`).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class EraserSettings:
     candidate_step: int = 3
     """Smallest distance between kept frames."""
     decoded_frames: int = 20
-    sources_per_region: int = 4
+    sources_per_region: int = 3
     measured_cells: int = 20_000
     """Most cells of the reduced grid on which one region is aligned."""
     jpeg_quality: int = 95
@@ -132,17 +132,17 @@ class TemporalEraser:
 
     1. One pass over the clip keeps JPEG copies of some frames of each shot with text, measures the camera's motion and
        takes a few crops of each block, from which its ink mask is made.
-    2. For each frame and region of text, up to `sources_per_region` frames of the same shot are chosen that show most of
-       what is hidden, nearest first. Each is warped by camera motion, refined by DIS flow (Kroeger et al., 2016) that
+    2. For each frame and region of text, up to `sources_per_region` frames of the same shot are chosen that show most
+       of what is hidden, nearest first. Each is warped by camera motion, refined by DIS flow (Kroeger et al., 2016) that
        is measured beside the letters and carried smoothly into the hole, corrected in colour by the smooth difference
        around the hole, and weighted by how well it agrees there.
     3. What no source shows well is filled smoothly from around, mixed with the previous frame's fill.
     """
 
-    def __init__(self, settings: EraserSettings = EraserSettings(), *, frames: FrameReader = read_frames) -> None:  # noqa: B008
+    def __init__(self, settings: EraserSettings = EraserSettings(), *, frames: FrameReader = read_frames) -> None:
         self._settings = settings
         self._frames = frames
-        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._clear()
 
     def _clear(self) -> None:
@@ -190,19 +190,36 @@ class TemporalEraser:
                 continue
             memory.to_start[frame.index] = motion.follow(frame.image, self._covered(frame.index, tracks))
             if frame.index in kept:
-                quality = [cv2.IMWRITE_JPEG_QUALITY, self._settings.jpeg_quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-                memory.pictures[frame.index] = cv2.imencode(".jpg", frame.image[memory.top : memory.bottom], quality)[1].tobytes()
+                quality = [
+                    cv2.IMWRITE_JPEG_QUALITY,
+                    self._settings.jpeg_quality,
+                    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+                    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+                ]
+                memory.pictures[frame.index] = cv2.imencode(".jpg", frame.image[memory.top : memory.bottom], quality)[
+                    1
+                ].tobytes()
             for track in tracks:
-                if track.role is OverlayRole.CAPTION and track.first_frame - 1 <= frame.index <= track.last_frame + 1 and track.id in samples:
+                if (
+                    track.role is OverlayRole.CAPTION
+                    and track.first_frame - 1 <= frame.index <= track.last_frame + 1
+                    and track.id in samples
+                ):
                     crop = _support_crop(frame.image, track, frame.index)
-                    crops.setdefault(track.id, {})[frame.index] = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+                    crops.setdefault(track.id, {})[frame.index] = cv2.imencode(
+                        ".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 90]
+                    )[1].tobytes()
                 if frame.index in pending[track.id]:
                     samples[track.id].append(_support_crop(frame.image, track, frame.index))
                     if frame.index == pending[track.id][-1]:
-                        self._blocks.append(self._finish(track, samples.pop(track.id), crops.pop(track.id, {}), track.id in keep_slab))
+                        self._blocks.append(
+                            self._finish(track, samples.pop(track.id), crops.pop(track.id, {}), track.id in keep_slab)
+                        )
         for track in tracks:
             if samples.get(track.id):  # the clip ended before the track does
-                self._blocks.append(self._finish(track, samples.pop(track.id), crops.pop(track.id, {}), track.id in keep_slab))
+                self._blocks.append(
+                    self._finish(track, samples.pop(track.id), crops.pop(track.id, {}), track.id in keep_slab)
+                )
         progress(facts.frame_count, facts.frame_count)
 
     def mask(self, index: int) -> Mask:
@@ -215,8 +232,8 @@ class TemporalEraser:
         """See `TextEraser.erase`."""
         if (frame.image.shape[1], frame.image.shape[0]) != self._size:
             raise InvalidInput(
-                f"The eraser was prepared for frames of {self._size}, this one has {frame.image.shape[1::-1]}. Call prepare "
-                "with this clip first.",
+                f"The eraser was prepared for frames of {self._size}, this one has {frame.image.shape[1::-1]}. Call "
+                "prepare with this clip first.",
                 field="frame",
             )
         blocks = self._active(frame.index, self._settings.pad_frames)
@@ -277,14 +294,18 @@ class TemporalEraser:
                 )
         return small
 
-    def _make_block(self, track: OverlayTrack, samples: list[Image], keep_slab: bool) -> tuple[_Block, Highlight | None]:
+    def _make_block(
+        self, track: OverlayTrack, samples: list[Image], keep_slab: bool
+    ) -> tuple[_Block, Highlight | None]:
         left, top, _, _ = support_box(track, *self._size)
         keep = keep_slab and track.style.slab is not None
         ink = find_ink(track, samples, left, top, slab=not keep)
         color = None
         if keep and track.style.slab is not None and track.style.slab.opacity > 0.97:
             color = _measured_color(track, samples)
-        return _Block(track, ink, {}, color, track.first_frame, track.last_frame), find_highlight(track, samples, left, top)
+        return _Block(track, ink, {}, color, track.first_frame, track.last_frame), find_highlight(
+            track, samples, left, top
+        )
 
     def _finish(self, track: OverlayTrack, samples: list[Image], crops: dict[int, bytes], keep_slab: bool) -> _Block:
         block, highlight = self._make_block(track, samples, keep_slab)
@@ -321,7 +342,7 @@ class TemporalEraser:
         return (max(0, left), max(0, top), min(self._size[0], left + width), min(self._size[1], top + height))
 
     def _regions(self, blocks: list[_Block], index: int) -> list[tuple[Rect, list[_Block]]]:
-        """Blocks whose rectangles overlap are restored together, so that none takes another's letters for background."""
+        """Blocks whose rectangles overlap are restored together, so none takes another's letters for background."""
         groups: list[tuple[Rect, list[_Block]]] = []
         for block in blocks:
             rect, members = self._rect_of(block, index), [block]
@@ -332,7 +353,12 @@ class TemporalEraser:
                 merged = False
                 for i, (other, others) in enumerate(groups):
                     if rect[0] < other[2] and other[0] < rect[2] and rect[1] < other[3] and other[1] < rect[3]:
-                        rect = (min(rect[0], other[0]), min(rect[1], other[1]), max(rect[2], other[2]), max(rect[3], other[3]))
+                        rect = (
+                            min(rect[0], other[0]),
+                            min(rect[1], other[1]),
+                            max(rect[2], other[2]),
+                            max(rect[3], other[3]),
+                        )
                         members = others + members
                         del groups[i]
                         merged = True
@@ -385,7 +411,10 @@ class TemporalEraser:
             return self._plans[key]
         scale = 8
         small = (max(1, (rect[2] - rect[0]) // scale), max(1, (rect[3] - rect[1]) // scale))
-        hidden = cv2.resize(self._mask_of(members, index, rect), small, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        hidden = (
+            cv2.resize(self._mask_of(members, index, rect), small, interpolation=cv2.INTER_AREA).astype(np.float32)
+            / 255
+        )
         base = memory.to_start.get(index, np.eye(3))
         shows: dict[int, Plane] = {}
         for source in memory.pictures:
@@ -406,7 +435,8 @@ class TemporalEraser:
                 gain = value / (1.0 + abs(source - index) / 20.0)
                 if gain > best_gain:
                     best, best_gain = source, gain
-            if best < 0 or best_gain < 0.004 * float(hidden.sum()):
+            # A source that shows a sliver more is not worth its cost.
+            if best < 0 or float((shows[best] * (count < 1.5)).sum()) < 0.03 * float(hidden.sum()):
                 break
             chosen.append(best)
             count += shows[best]
@@ -417,7 +447,13 @@ class TemporalEraser:
         return plan
 
     def _mask_small(
-        self, blocks: list[_Block], source: int, rect: Rect, small: tuple[int, int], to_source: Transform, memory: _ShotMemory
+        self,
+        blocks: list[_Block],
+        source: int,
+        rect: Rect,
+        small: tuple[int, int],
+        to_source: Transform,
+        memory: _ShotMemory,
     ) -> Plane:
         """Share of each cell of `rect` that is text, or out of the picture, in the source frame."""
         width, height = self._size
@@ -441,8 +477,15 @@ class TemporalEraser:
             np.float32,
         )
 
-    def _restore(self, frame: Frame, out: Image, rect: Rect, members: list[_Block], fills: dict[tuple[Rect, tuple[str, ...]], _Fill]) -> None:
-        """Fill the hole of one region in `out`. Everything is measured at half size; only the result is made at full size."""
+    def _restore(
+        self,
+        frame: Frame,
+        out: Image,
+        rect: Rect,
+        members: list[_Block],
+        fills: dict[tuple[Rect, tuple[str, ...]], _Fill],
+    ) -> None:
+        """Fill the hole of one region in `out`: measured at reduced size, made at full size."""
         x0, y0, x1, y1 = rect
         hole = self._mask_of(members, frame.index, rect)
         if not hole.any():
@@ -455,10 +498,10 @@ class TemporalEraser:
         colors = np.asarray(cv2.resize(frame.image[y0:y1, x0:x1], half, interpolation=cv2.INTER_AREA), np.float32)
         covered = cv2.resize(text, half, interpolation=cv2.INTER_AREA)
         known = np.asarray(covered == 0, np.float32)
-        pixels = np.flatnonzero(hole)
+        spots = _Spots.of(hole, (half[1], half[0]))
+        pixels = spots.pixels
         memory = self._shot_of(frame.index)
         sources = () if memory is None else self._sources(memory, frame.index, rect, members)
-        full = (x1 - x0, y1 - y0)
         total = np.zeros((len(pixels), 3), np.float32)
         weights = np.zeros(len(pixels), np.float32)
         errors = np.zeros(len(pixels), np.float32)
@@ -476,28 +519,29 @@ class TemporalEraser:
             half_total += (found.picture + found.offset) * (own * found.clear)[..., None]
             half_error += found.error * own * found.clear
             half_weight += own * found.clear
-            picture, clear = self._full_size(memory, source, rect, found)
-            seen = clear.ravel()[pixels]
-            if not seen.any():
+            colors_here, clear_here = self._full_size(memory, source, rect, found, spots)
+            if not clear_here.any():
                 continue
-            extra = _gather(
-                cv2.resize(cv2.merge([*cv2.split(found.offset), own, found.error]), full, interpolation=cv2.INTER_LINEAR), pixels
-            )
-            share = extra[:, 3] * seen
-            total += (_gather(picture, pixels).astype(np.float32) + extra[:, :3]) * share[:, None]
-            errors += extra[:, 4] * share
+            extra = spots.sample(np.asarray(cv2.merge([*cv2.split(found.offset), own]), np.float32))
+            share = extra[:, 3] * clear_here
+            total += (colors_here + extra[:, :3]) * share[:, None]
+            errors += spots.sample(found.error)[:, 0] * share
             weights += share
         visible = weights > 1e-7
         divisor = np.maximum(weights, 1e-9)
         spatial = self._spatial_error(colors, known)
-        spatial_here = cv2.resize(spatial, full, interpolation=cv2.INTER_LINEAR).ravel()[pixels]
+        spatial_here = spots.sample(spatial)[:, 0]
         expected = errors / divisor
         trust = np.where(visible, spatial_here / (spatial_here + expected + 1.0), 0.0).astype(np.float32)
         half_visible = half_weight > 1e-7
         half_divisor = np.maximum(half_weight, 1e-9)
-        half_trust = np.where(half_visible, spatial / (spatial + half_error / half_divisor + 1.0), 0.0).astype(np.float32)
-        fill = self._smooth_fill(frame.index, rect, members, colors, known, half_total / half_divisor[..., None], half_trust, memory, fills)
-        fill_here = _gather(cv2.resize(fill, full, interpolation=cv2.INTER_LINEAR), pixels)
+        half_trust = np.where(half_visible, spatial / (spatial + half_error / half_divisor + 1.0), 0.0).astype(
+            np.float32
+        )
+        fill = self._smooth_fill(
+            frame.index, rect, members, colors, known, half_total / half_divisor[..., None], half_trust, memory, fills
+        )
+        fill_here = spots.sample(fill)
         mixed = (total / divisor[:, None]) * trust[:, None] + fill_here * (1.0 - trust)[:, None]
         restored = np.ascontiguousarray(out[y0:y1, x0:x1])
         restored.reshape(-1, 3)[pixels] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
@@ -545,7 +589,9 @@ class TemporalEraser:
             return cached
         band = self._picture(memory, source)
         size = (band.shape[1] // 2, band.shape[0] // 2)
-        text = self._mask_of(self._active(source, self._settings.pad_frames + 1), source, (0, memory.top, self._size[0], memory.bottom))
+        text = self._mask_of(
+            self._active(source, self._settings.pad_frames + 1), source, (0, memory.top, self._size[0], memory.bottom)
+        )
         small = np.asarray(cv2.resize(text, size, interpolation=cv2.INTER_AREA) > 0, np.uint8)
         pair = (np.asarray(cv2.resize(band, size, interpolation=cv2.INTER_AREA), np.uint8), small)
         self._halves[source] = pair
@@ -554,7 +600,14 @@ class TemporalEraser:
         return pair
 
     def _warp_half(
-        self, band: Image, text: Mask, memory: _ShotMemory, rect: Rect, to_source: Transform, shape: tuple[int, ...], flow: Plane | None
+        self,
+        band: Image,
+        text: Mask,
+        memory: _ShotMemory,
+        rect: Rect,
+        to_source: Transform,
+        shape: tuple[int, ...],
+        flow: Plane | None,
     ) -> tuple[Plane, Plane]:
         height, width = shape
         sx, sy = (rect[2] - rect[0]) / width, (rect[3] - rect[1]) / height
@@ -566,22 +619,28 @@ class TemporalEraser:
         if flow is None:
             options = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP}
             picture = cv2.warpAffine(band, local[:2], (width, height), borderMode=cv2.BORDER_REPLICATE, **options)
-            hidden = cv2.warpAffine(text * 255, local[:2], (width, height), borderMode=cv2.BORDER_CONSTANT, borderValue=255, **options)
+            hidden = cv2.warpAffine(
+                text * 255, local[:2], (width, height), borderMode=cv2.BORDER_CONSTANT, borderValue=255, **options
+            )
         else:
             map_x, map_y = _maps(local, flow)
             picture = cv2.remap(band, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            hidden = cv2.remap(text * 255, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=255)
+            hidden = cv2.remap(
+                text * 255, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=255
+            )
         return np.asarray(picture, np.float32), np.asarray(hidden == 0, np.float32)
 
-    def _full_size(self, memory: _ShotMemory, source: int, rect: Rect, found: _Aligned) -> tuple[Image, Plane]:
-        """The aligned source at full size, and where it is clear of text."""
+    def _full_size(
+        self, memory: _ShotMemory, source: int, rect: Rect, found: _Aligned, spots: _Spots
+    ) -> tuple[Plane, Plane]:
+        """Colours (n, 3) of the aligned source at the hole's pixels, and 1 where they are clear of text, else 0."""
         x0, y0, x1, y1 = rect
-        width, height = x1 - x0, y1 - y0
         blocks = self._active(source, self._settings.pad_frames + 1)
         band = self._picture(memory, source)
         if found.flow is None and np.array_equal(found.to_source, np.eye(3)):
-            text = self._mask_of(blocks, source, rect)
-            return band[y0 - memory.top : y1 - memory.top, x0:x1], np.asarray(text == 0, np.float32)
+            clear = (self._mask_of(blocks, source, rect).ravel()[spots.pixels] == 0).astype(np.float32)
+            part = np.ascontiguousarray(band[y0 - memory.top : y1 - memory.top, x0:x1]).reshape(-1, 3)
+            return part[spots.pixels].astype(np.float32), clear
         corners = np.array([[x0, y0, 1], [x1, y0, 1], [x0, y1, 1], [x1, y1, 1]], np.float64).T
         moved = (found.to_source @ corners)[:2]
         reach = 24
@@ -590,21 +649,23 @@ class TemporalEraser:
         left, top = max(0, left), max(memory.top, top)
         right, bottom = min(self._size[0], right), min(memory.bottom, bottom)
         if right - left < 2 or bottom - top < 2:
-            return np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.float32)
-        part = band[top - memory.top : bottom - memory.top, left:right]
+            return np.zeros((len(spots.pixels), 3), np.float32), np.zeros(len(spots.pixels), np.float32)
         text = cv2.dilate(self._mask_of(blocks, source, (left, top, right, bottom)), np.ones((3, 3), np.uint8))
-        local = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]]) @ found.to_source @ np.array([[1, 0, x0], [0, 1, y0], [0, 0, 1]])
-        if found.flow is None:
-            options = {"flags": cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC}
-            picture = cv2.warpAffine(part, local[:2], (width, height), borderMode=cv2.BORDER_REPLICATE, **options)
-            options = {"flags": cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR}
-            hidden = cv2.warpAffine(text, local[:2], (width, height), borderMode=cv2.BORDER_CONSTANT, borderValue=255, **options)
-        else:
-            small = found.flow * np.array([width / found.flow.shape[1], height / found.flow.shape[0]], np.float32)
-            map_x, map_y = _maps(local, np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32))
-            picture = cv2.remap(part, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-            hidden = cv2.remap(text, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=255)
-        return np.asarray(picture, np.uint8), np.asarray(hidden == 0, np.float32)
+        xs, ys = spots.xs, spots.ys
+        if found.flow is not None:
+            flow = spots.sample(found.flow)
+            height, width = found.flow.shape[:2]
+            xs, ys = xs + flow[:, 0] * ((x1 - x0) / width), ys + flow[:, 1] * ((y1 - y0) / height)
+        a = (
+            np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1]])
+            @ found.to_source
+            @ np.array([[1, 0, x0], [0, 1, y0], [0, 0, 1]])
+        ).astype(np.float32)
+        at_x, at_y = a[0, 0] * xs + a[0, 1] * ys + a[0, 2], a[1, 0] * xs + a[1, 1] * ys + a[1, 2]
+        colors = _sample(band[top - memory.top : bottom - memory.top, left:right], at_x, at_y, cv2.INTER_CUBIC)
+        outside = (at_x < 0) | (at_y < 0) | (at_x > right - left - 1) | (at_y > bottom - top - 1)
+        hidden = _sample(text, at_x, at_y, cv2.INTER_LINEAR)[:, 0]
+        return colors.astype(np.float32), ((hidden == 0) & ~outside).astype(np.float32)
 
     def _residual_flow(self, target: Plane, picture: Plane, known: Plane, clear: Plane) -> Plane:
         """What camera motion leaves over, in half-size pixels: measured beside the text, carried smoothly under it."""
@@ -646,7 +707,13 @@ class TemporalEraser:
             carried = previous.colors
             if not np.allclose(local, np.eye(3), atol=1e-3):
                 carried = np.asarray(
-                    cv2.warpAffine(carried, local[:2], (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE),
+                    cv2.warpAffine(
+                        carried,
+                        local[:2],
+                        (width, height),
+                        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                        borderMode=cv2.BORDER_REPLICATE,
+                    ),
                     np.float32,
                 )
             # A large change of the surroundings is a change of the scene, not flicker: then the new fill wins.
@@ -663,9 +730,38 @@ class TemporalEraser:
         out[rect[1] : rect[3], rect[0] : rect[2]][mask > 0] = block.slab_color
 
 
-def _gather(values: NDArray[Any], pixels: NDArray[np.intp]) -> NDArray[Any]:
-    """Rows of a picture's pixel list; flat indices are much faster than pairs."""
-    return np.ascontiguousarray(values).reshape(-1, values.shape[2])[pixels]
+def _sample(values: NDArray[Any], xs: Plane, ys: Plane, interpolation: int) -> NDArray[Any]:
+    """Interpolated values at scattered positions, shape (n, channels)."""
+    columns = 1024  # the remapping call takes pictures, not lists: fold the list into rows
+    count = len(xs)
+    rows = -(-count // columns)
+    folded = [np.pad(v.astype(np.float32), (0, rows * columns - count)).reshape(rows, columns) for v in (xs, ys)]
+    found = cv2.remap(values, folded[0], folded[1], interpolation, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(found).reshape(rows * columns, -1)[:count]
+
+
+@dataclass(frozen=True, slots=True)
+class _Spots:
+    """The pixels of a hole: flat indices and positions in the crop, and their positions on its reduced grid."""
+
+    pixels: NDArray[np.intp]
+    xs: Plane
+    ys: Plane
+    grid_xs: Plane
+    grid_ys: Plane
+
+    @classmethod
+    def of(cls, hole: Mask, grid: tuple[int, int]) -> _Spots:
+        pixels = np.flatnonzero(hole)
+        ys, xs = (v.astype(np.float32) for v in np.divmod(pixels, hole.shape[1]))
+        sx, sy = hole.shape[1] / grid[1], hole.shape[0] / grid[0]
+        return cls(
+            pixels, xs, ys, (xs + 0.5) / np.float32(sx) - np.float32(0.5), (ys + 0.5) / np.float32(sy) - np.float32(0.5)
+        )
+
+    def sample(self, plane: Plane) -> Plane:
+        """Values of a plane of the reduced grid at the hole's pixels, shape (n, channels)."""
+        return np.asarray(_sample(plane, self.grid_xs, self.grid_ys, cv2.INTER_LINEAR), np.float32)
 
 
 def _maps(local: Transform, flow: Plane) -> tuple[Plane, Plane]:

@@ -91,7 +91,9 @@ class DetectedLine:
 class LineDetector:
     """Finds lines of text of any script in a picture."""
 
-    def __init__(self, model: Path, *, threads: int = 2, threshold: float = 0.3, box_threshold: float = 0.5, unclip: float = 1.6) -> None:
+    def __init__(
+        self, model: Path, *, threads: int = 2, threshold: float = 0.3, box_threshold: float = 0.5, unclip: float = 1.6
+    ) -> None:
         self._session = _session(model, threads)
         self._input = self._session.get_inputs()[0].name
         self._threshold = threshold
@@ -153,7 +155,13 @@ def straighten(image: Image, quad: Quad, height: int = 48) -> Image:
     width = max(8, round(across * height / down))
     target = np.asarray([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     matrix = cv2.getPerspectiveTransform(np.ascontiguousarray(quad, np.float32), target)
-    flat = cv2.warpPerspective(image, matrix, (width, height), flags=cv2.INTER_CUBIC if down < height else cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+    flat = cv2.warpPerspective(
+        image,
+        matrix,
+        (width, height),
+        flags=cv2.INTER_CUBIC if down < height else cv2.INTER_AREA,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     return np.asarray(flat, np.uint8)
 
 

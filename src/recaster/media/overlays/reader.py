@@ -13,7 +13,9 @@ from recaster.media.video.model import Image, Shot, VideoFacts
 class TextReader(Protocol):
     """Finds burned-in text in clips and pictures."""
 
-    def read_clip(self, path: Path, facts: VideoFacts, shots: tuple[Shot, ...], progress: Progress = silent) -> tuple[OverlayTrack, ...]:
+    def read_clip(
+        self, path: Path, facts: VideoFacts, shots: tuple[Shot, ...], progress: Progress = silent
+    ) -> tuple[OverlayTrack, ...]:
         """All burned-in overlays of the clip at `path`, in order of first frame, then from top to bottom.
 
         Text that belongs to the scene (a shirt, a sign) is not among them. `progress` counts frames. Raises

@@ -61,7 +61,7 @@ class ReaderSettings:
     threads: int = 2
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Sighting:
     frame: int
     quad: Quad
@@ -70,7 +70,7 @@ class _Sighting:
     origin: tuple[int, int]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Line:
     """A line of text over the samples in which it was seen."""
 
@@ -118,7 +118,7 @@ class RapidTextReader:
         self._follow(path, facts, lines, step, progress)
         for line in lines:
             self._recognise(line)
-        lines = [line for line in _joined(lines, step) if line.confidence > 0.3]
+        lines = _with_emoji([line for line in _joined(lines, step) if line.confidence > 0.3])
         blocks = _blocks(lines)
         tracks = [self._track(block, facts) for block in blocks]
         tracks.sort(key=lambda track: (track.first_frame, track.box[1]))
@@ -182,8 +182,11 @@ class RapidTextReader:
         height = float(np.linalg.norm(quads[:, 3] - quads[:, 0], axis=1).mean())
         if height < 0.008 * facts.height:
             return False
-        centres = quads.mean(axis=1)
-        drift = float(np.linalg.norm(centres - np.median(centres, axis=0), axis=1).max()) if len(centres) > 1 else 0.0
+        # An emoji at an end is now found and now not; what holds still is at least one end and one side.
+        away = np.abs(quads - np.median(quads, axis=0))
+        across = np.minimum(away[:, [0, 3], 0].max(axis=1), away[:, [1, 2], 0].max(axis=1))
+        down = np.minimum(away[:, [0, 1], 1].max(axis=1), away[:, [2, 3], 1].max(axis=1))
+        drift = float(np.hypot(across, down).max())
         contrast = float(np.median([_contrast(sighting) for sighting in line.kept]))
         return drift < max(3.0, 0.35 * height) and contrast >= self._settings.least_contrast
 
@@ -198,7 +201,7 @@ class RapidTextReader:
                 near_start = line.first - step <= frame.index <= line.first
                 near_end = line.last <= frame.index <= line.last + step
                 if near_start or near_end:
-                    score[frame.index] = reference.presence(frame.image)
+                    score[frame.index] = reference.presence(frame.luma)
             progress(facts.frame_count + frame.index + 1, 2 * facts.frame_count)
         for line, score in zip(lines, scores, strict=True):
             line.first_frame = _edge(score, range(line.first, max(-1, line.first - step - 1), -1))
@@ -326,7 +329,9 @@ def _median_crop(line: _Line) -> tuple[Image, tuple[int, int]]:
     x1 = min(sighting.origin[0] + sighting.crop.shape[1] for sighting in line.kept)
     y1 = min(sighting.origin[1] + sighting.crop.shape[0] for sighting in line.kept)
     parts = [
-        sighting.crop[y0 - sighting.origin[1] : y1 - sighting.origin[1], x0 - sighting.origin[0] : x1 - sighting.origin[0]]
+        sighting.crop[
+            y0 - sighting.origin[1] : y1 - sighting.origin[1], x0 - sighting.origin[0] : x1 - sighting.origin[0]
+        ]
         for sighting in line.kept
     ]
     return np.median(np.stack(parts), axis=0).astype(np.uint8), (x0, y0)
@@ -357,6 +362,36 @@ def _joined(lines: list[_Line], step: int) -> list[_Line]:
         else:
             joined.append(line)
     return joined
+
+
+def _with_emoji(lines: list[_Line]) -> list[_Line]:
+    """Take emoji that the networks took for letters out of the lines, and let the line beside them reach over them."""
+    marks = [line for line in lines if _is_emoji(line)]
+    words = [line for line in lines if line not in marks]
+    for mark in marks:
+        box = _bounds(mark.quad)
+        for line in words:
+            left, top, right, bottom = _bounds(line.quad)
+            level = min(bottom, box[3]) - max(top, box[1]) > 0.5 * min(bottom - top, box[3] - box[1])
+            beside = box[0] - right < bottom - top and left - box[2] < bottom - top
+            together = line.first_frame - 3 <= mark.first_frame and mark.last_frame <= line.last_frame + 3
+            if level and beside and together:
+                reach = np.array([[min(left, box[0]), top], [max(right, box[2]), top]], np.float32)
+                wide = np.array([reach[0], reach[1], [reach[1, 0], bottom], [reach[0, 0], bottom]], np.float32)
+                line.quads = [(index, wide) for index, _ in line.quads]
+                break
+    return words
+
+
+def _is_emoji(line: _Line) -> bool:
+    """Tell whether a short line is a colourful picture about as wide as high."""
+    left, top, right, bottom = _bounds(line.quad)
+    if len(line.text.strip()) > 3 or right - left > 2.4 * (bottom - top):
+        return False
+    crop, (x, y) = _median_crop(line)
+    part = crop[max(0, int(top - y)) : int(bottom - y), max(0, int(left - x)) : int(right - x)]
+    hsv = cv2.cvtColor(part, cv2.COLOR_BGR2HSV)
+    return float(((hsv[..., 1] > 90) & (hsv[..., 2] > 70)).mean()) > 0.3
 
 
 def _blocks(lines: list[_Line]) -> list[list[_Line]]:

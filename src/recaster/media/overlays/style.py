@@ -26,6 +26,8 @@ _SLAB_SHARE = 0.36
 """Share of a line's box that one even colour must fill to be a slab."""
 _SLAB_SPREAD = 26.0
 """Colour distance (0–441) within which pixels count as the same even colour."""
+_WIDEST_PADDING = 0.6
+"""Widest slab around the ink, in heights of the line's box."""
 _WEIGHT = 700
 _PADDED_HEIGHT = 1.55
 """The detector's boxes are about this much higher than the em size of their text."""
@@ -94,6 +96,7 @@ def _measure(line: OverlayLine, crop: Image, origin: tuple[int, int]) -> _Ink:
         stroke = None
     else:
         ink, fill, stroke = _outlined(part)
+    ink &= ~_colorful_ends(part, fill)[None, :]
     rows, columns = np.flatnonzero(ink.mean(axis=1) > 0.02), np.flatnonzero(ink.any(axis=0))
     if rows.size == 0 or columns.size == 0:
         rows, columns = np.array([0, part.shape[0] - 1]), np.array([0, part.shape[1] - 1])
@@ -106,6 +109,8 @@ def _measure(line: OverlayLine, crop: Image, origin: tuple[int, int]) -> _Ink:
     slab = None
     if slab_color is not None:
         slab = _slab(crop, origin, slab_color, place)
+        if max(slab.padding_x, slab.padding_y) > _WIDEST_PADDING * (bottom - top):
+            slab = None  # an even wall behind the words, not a box around them
     return _Ink(_rgb(fill), stroke, slab, place[0], place[2], place[1], place[3])
 
 
@@ -162,9 +167,29 @@ def _outlined(part: Pixels) -> tuple[NDArray[np.bool_], Pixels, Stroke | None]:
     if share < 0.25:
         return fill_mask, np.asarray(fill, np.float32), None
     color = np.median(part[ring], axis=0)
-    contour = max(float((cv2.dilate(fill_mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0).sum() - fill_mask.sum()), 1.0)
+    contour = max(
+        float((cv2.dilate(fill_mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0).sum() - fill_mask.sum()), 1.0
+    )
     width = float(np.clip(ring.sum() / contour, 1.0, 0.2 * part.shape[0]))
     return fill_mask, np.asarray(fill, np.float32), Stroke(_rgb(color), round(width, 1))
+
+
+def _colorful_ends(part: Pixels, fill: Pixels) -> NDArray[np.bool_]:
+    """Columns at either end of a line that hold emoji: colourful where the letters are not. Shape (width,)."""
+    hsv = cv2.cvtColor(np.clip(part, 0, 255).astype(np.uint8), cv2.COLOR_BGR2HSV)
+    ends = np.zeros(part.shape[1], np.bool_)
+    if float(np.ptp(fill)) > 70:
+        return ends
+    colorful = ((hsv[..., 1] > 100) & (hsv[..., 2] > 70)).mean(axis=0) > 0.22
+    least = part.shape[0] // 3
+    for end, columns in ((slice(None, None, 1), colorful), (slice(None, None, -1), colorful[::-1])):
+        close = cv2.morphologyEx(columns.astype(np.uint8)[None], cv2.MORPH_CLOSE, np.ones((1, least), np.uint8))[0] > 0
+        start = next((index for index in range(min(least, len(close))) if close[index]), None)
+        if start is not None:
+            length = start + _run(close[start:])
+            if least <= length < 0.5 * len(close):
+                ends[end][:length] = True
+    return ends
 
 
 def _touches(inner: NDArray[np.bool_], outer: NDArray[np.bool_]) -> float:

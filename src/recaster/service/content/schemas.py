@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from recaster.service.schemas import UtcTime, View
 
 
@@ -58,7 +60,7 @@ class DisclosureView(View):
 
     ai_generated: Literal[True] = True
     label: str
-    c2pa: dict[str, Any] | None
+    c2pa: dict[str, Any] | None = Field(alias="c2pa")
 
 
 class ContainerView(View):

@@ -1,8 +1,8 @@
 """Tables of the ledger. Transactions and entries are only ever added; the wallet caches their sums under constraints.
 
 Accounts of an organization, all in whole credits. `included`, `prepaid`: free to spend. `held_included`,
-`held_prepaid`: reserved for running jobs. `used`: spent. `issued`: where granted credits come from; its balance is minus
-everything ever granted, so that the entries of each transaction sum to zero.
+`held_prepaid`: reserved for running jobs. `used`: spent. `issued`: where granted credits come from; its balance is
+minus everything ever granted, so that the entries of each transaction sum to zero.
 """
 
 from __future__ import annotations

@@ -18,8 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from recaster.errors import InvalidInput
-from recaster.infra.clock import Clock
-from recaster.infra.database import Database, OrganizationSession
+from recaster.infra.database import OrganizationSession
 from recaster.service.errors import Conflict, IdempotencyConflict
 from recaster.service.idempotency.model import IdempotencyKey
 
@@ -92,11 +91,7 @@ def run_once(
     """
     _wait_for_first(session, identity, wait_seconds)
     kept = session.get(IdempotencyKey, (identity.api_key_id, identity.route, identity.key))
-    if kept is not None and session.now - kept.created_at >= WINDOW:
-        session.delete(kept)
-        session.flush()
-        kept = None
-    if kept is not None:
+    if kept is not None and session.now - kept.created_at < WINDOW:
         if kept.fingerprint != identity.fingerprint:
             raise IdempotencyConflict(
                 "This Idempotency-Key was used before with another request. Use a new key for a new request.",
@@ -105,6 +100,8 @@ def run_once(
         return StoredAnswer(kept.status, kept.body, dict(kept.headers), replayed=True)
     answer = work()
     if 200 <= answer.status < 300:
+        # The organization's expired keys go on this occasion, so that the table does not grow for ever.
+        session.execute(sa.delete(IdempotencyKey).where(IdempotencyKey.created_at <= session.now - WINDOW))
         session.add(
             IdempotencyKey(
                 api_key_id=identity.api_key_id,
@@ -119,13 +116,6 @@ def run_once(
         )
         session.flush()
     return answer
-
-
-def purge(database: Database, clock: Clock) -> int:
-    """Forget answers older than the window; return how many."""
-    with database.system_write() as session:
-        result = session.execute(sa.delete(IdempotencyKey).where(IdempotencyKey.created_at <= clock.now() - WINDOW))
-        return int(getattr(result, "rowcount", 0))
 
 
 def _wait_for_first(session: OrganizationSession, identity: RequestIdentity, wait_seconds: float) -> None:

@@ -172,7 +172,7 @@ def set_reference_images(
 
 
 def is_preparing(session: OrganizationSession, influencer: Influencer) -> bool:
-    """Tell whether a job is preparing the influencer. A cancelled job may have left it in `training`, with nobody at work."""
+    """Tell whether a job is preparing the influencer. One that was cancelled may have left it in `training`."""
     job = session.get(Job, influencer.training_job_id) if influencer.training_job_id else None
     return influencer.status == "training" and job is not None and job.status == JobStatus.RUNNING
 

@@ -95,10 +95,18 @@ def view(session: OrganizationSession, job: Job) -> JobView:
             container_id=first.id if first else None, assets=assets_of(session, first) if first else []
         )
     return JobView(
-        job_id=job.id, kind=job.kind, status=JobStatus(job.status).value, stage=job.stage,
-        progress=round(job.progress, 4), project_id=job.project_id, container_ids=[container.id for container in containers], started_at=job.started_at,
-        finished_at=job.finished_at, result=result, error=JobErrorView(**job.error) if job.error else None,
-    )  # fmt: skip
+        job_id=job.id,
+        kind=job.kind,
+        status=JobStatus(job.status).value,
+        stage=job.stage,
+        progress=round(job.progress, 4),
+        project_id=job.project_id,
+        container_ids=[container.id for container in containers],
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        result=result,
+        error=JobErrorView(**job.error) if job.error else None,
+    )
 
 
 def etag(job: Job) -> str:
@@ -236,8 +244,8 @@ def fail(database: Database, job_id: str, error: BaseException) -> None:
         _LOG.error("job failed unexpectedly", job_id=job_id, exc_info=error)
         shown = {
             "code": "INTERNAL",
-            "message": "Something unforeseen went wrong; nothing was charged. Try again, and tell the operator the job id "
-            "if it stays.",
+            "message": "Something unforeseen went wrong; nothing was charged. Try again, and tell the operator the job "
+            "id if it stays.",
             "details": {"retryable": True},
         }
     with database.system_write() as session:

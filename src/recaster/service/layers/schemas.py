@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import ConfigDict, Discriminator, Field, RootModel
+from pydantic import ConfigDict, Field
 
 from recaster.service.fields import Line200
 from recaster.service.layers.model import Layer
@@ -15,37 +15,20 @@ LayerKind = Literal["social_distribution", "social_content"]
 """Which link of the wiring chain a layer is."""
 
 
-class DistributionConfig(RequestBody):
-    """The account that a distribution layer belongs to, and the content layer that feeds it."""
+class LayerConfig(RequestBody):
+    """The wiring of a layer: `socialAccountId` and `contentLayerId` for distribution, `influencerId` for content."""
 
-    social_account_id: str
+    social_account_id: str | None = None
     content_layer_id: str | None = None
-
-
-class ContentConfig(RequestBody):
-    """The influencer of a content layer."""
-
     influencer_id: str | None = None
 
 
-class DistributionLayerCreate(RequestBody):
-    """A new distribution layer."""
-
-    kind: Literal["social_distribution"]
-    name: Line200 | None = None
-    config: DistributionConfig
-
-
-class ContentLayerCreate(RequestBody):
-    """A new content layer."""
-
-    kind: Literal["social_content"]
-    name: Line200 | None = None
-    config: ContentConfig = ContentConfig()
-
-
-class LayerCreate(RootModel[Annotated[DistributionLayerCreate | ContentLayerCreate, Discriminator("kind")]]):
+class LayerCreate(RequestBody):
     """A new layer of either kind."""
+
+    kind: LayerKind
+    name: Line200 | None = None
+    config: LayerConfig = Field(default_factory=LayerConfig)
 
 
 class LayerConfigPatch(RequestBody):
@@ -63,7 +46,7 @@ class LayerPatch(RequestBody):
     model_config = ConfigDict(json_schema_extra=without_defaults)
 
     name: Line200 | None = None
-    config: LayerConfigPatch = Field(default=LayerConfigPatch())
+    config: LayerConfigPatch = Field(default_factory=LayerConfigPatch)
 
 
 class DistributionConfigView(View):

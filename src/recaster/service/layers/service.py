@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import sqlalchemy as sa
+from pydantic.alias_generators import to_camel
 from sqlalchemy.exc import IntegrityError
 
 from recaster.errors import InvalidInput
@@ -21,10 +22,15 @@ from recaster.service.errors import (
 from recaster.service.influencers import service as influencers
 from recaster.service.influencers.model import Influencer
 from recaster.service.layers.model import Layer
-from recaster.service.layers.schemas import ContentLayerCreate, DistributionLayerCreate, LayerCreate, LayerPatch
+from recaster.service.layers.schemas import LayerCreate, LayerPatch
 from recaster.service.projects.model import Project
 from recaster.service.social import service as social
 from recaster.service.social.model import SocialAccount
+
+_OWN_FIELDS = {
+    "social_distribution": frozenset({"social_account_id", "content_layer_id"}),
+    "social_content": frozenset({"influencer_id"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,29 +117,29 @@ def create(session: OrganizationSession, project: Project, body: LayerCreate) ->
     """Add a layer.
 
     Raises:
+        InvalidInput: a config field is missing, or belongs to the other kind.
         NotFound: an id in its config is unknown, archived, or of another project or organization.
         Conflict: the account has a distribution layer already (`ACCOUNT_HAS_LAYER`).
     """
-    asked = body.root
+    config = body.config
+    _refuse_foreign_fields(body.kind, config.model_fields_set)
+    account_id = None
+    if body.kind == "social_distribution":
+        if config.social_account_id is None:
+            raise _wrong_config("social_account_id", "is required for a social_distribution layer")
+        account_id = social.require_account(session, config.social_account_id, project_id=project.id).id
     layer = Layer(
         id=session.new_id("lay"),
         project_id=project.id,
-        kind=asked.kind,
-        name=asked.name,
-        social_account_id=None,
-        content_layer_id=None,
-        influencer_id=None,
+        kind=body.kind,
+        name=body.name,
+        social_account_id=account_id,
+        content_layer_id=_content_layer_id(session, project.id, config.content_layer_id),
+        influencer_id=_influencer_id(session, project.id, config.influencer_id),
         created_at=session.now,
         updated_at=session.now,
         archived_at=None,
     )
-    if isinstance(asked, DistributionLayerCreate):
-        layer.social_account_id = social.require_account(
-            session, asked.config.social_account_id, project_id=project.id
-        ).id
-        layer.content_layer_id = _content_layer_id(session, project.id, asked.config.content_layer_id)
-    elif isinstance(asked, ContentLayerCreate):
-        layer.influencer_id = _influencer_id(session, project.id, asked.config.influencer_id)
     session.add(layer)
     try:
         session.flush()
@@ -171,15 +177,7 @@ def update(session: OrganizationSession, layer: Layer, body: LayerPatch) -> Laye
         InvalidInput: a config field belongs to the other kind.
         NotFound: an id in its config is unknown, archived, or of another project or organization.
     """
-    own = "content_layer_id" if layer.kind == "social_distribution" else "influencer_id"
-    if foreign := body.config.model_fields_set - {own}:
-        names = {"content_layer_id": "contentLayerId", "influencer_id": "influencerId"}
-        name = names[min(foreign)]
-        raise InvalidInput(
-            f"A {layer.kind} layer has no {name}; its wiring is {names[own]}.",
-            field=f"config.{name}",
-            issues=[{"path": f"config.{name}", "message": f"does not belong to a {layer.kind} layer"}],
-        )
+    _refuse_foreign_fields(layer.kind, body.config.model_fields_set)
     if "name" in body.model_fields_set:
         layer.name = body.name
     if "content_layer_id" in body.config.model_fields_set:
@@ -198,6 +196,20 @@ def archive(session: OrganizationSession, layer: Layer) -> None:
         feeding.content_layer_id = None
         feeding.updated_at = session.now
     session.flush()
+
+
+def _refuse_foreign_fields(kind: str, sent: set[str]) -> None:
+    for field in sorted(sent - _OWN_FIELDS[kind]):
+        raise _wrong_config(field, f"does not belong to a {kind} layer")
+
+
+def _wrong_config(field: str, message: str) -> InvalidInput:
+    path = f"config.{to_camel(field)}"
+    return InvalidInput(
+        f"The layer cannot be wired like this: {path} {message}.",
+        field=path,
+        issues=[{"path": path, "message": message}],
+    )
 
 
 def _content_layer_id(session: OrganizationSession, project_id: str, layer_id: str | None) -> str | None:

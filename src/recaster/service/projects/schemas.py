@@ -24,7 +24,10 @@ ProjectName = Annotated[
 
 
 def _small(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
+    try:
+        size = len(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
+    except ValueError as error:
+        raise ValueError("holds half a surrogate pair, or a number that JSON does not have") from error
     if size > METADATA_BYTES:
         raise ValueError(f"holds {size} bytes of JSON; the limit is {METADATA_BYTES}")
     return value

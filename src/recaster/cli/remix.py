@@ -1,0 +1,79 @@
+"""`recaster remix`: the whole pipeline on local files, without a server, with progress bars."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recaster.cli.console import AsJson, progress_bars, show_json, show_table
+from recaster.errors import InvalidInput
+from recaster.infra.models import ModelStore
+from recaster.infra.settings import Settings
+from recaster.media.copywriting import BrandProfile
+from recaster.media.faces import prepare_persona
+from recaster.remix import steps
+from recaster.remix.engines import Engines, engine_choice
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+def remix(
+    source: Annotated[Path, typer.Argument(help="The video that is remixed.", exists=True, dir_okay=False)],
+    persona: Annotated[
+        Path, typer.Option(help="Folder with pictures of the influencer.", exists=True, file_okay=False)
+    ],
+    brand: Annotated[Path, typer.Option(help="Brand profile, see examples/brand.toml.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The video that is written.")],
+    plan: Annotated[Path | None, typer.Option(help="Also write the plan as JSON here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remix a local video: new texts, new face, same sound and timing."""
+    profile = BrandProfile.from_toml(brand)
+    pictures = sorted(path for path in persona.iterdir() if path.suffix.lower() in PICTURES)
+    if not pictures:
+        raise InvalidInput(
+            f"There is no picture in {persona}. Put JPEG, PNG or WebP files of one person there.",
+            field="persona",
+            value=str(persona),
+            limit=", ".join(PICTURES),
+        )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    settings = Settings()
+    engines = Engines.from_choice(engine_choice(settings, ModelStore(settings.folder("models"))))
+    with source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with progress_bars() as bars, tempfile.TemporaryDirectory(prefix=".recaster-", dir=output.parent) as scratch:
+        steps.check_source(source, digest)
+        person = prepare_persona(pictures, engines.face_models(), bars.stage("persona"))
+        analysis = steps.analyse(source, digest, engines, bars.stage("analyse"))
+        decided = steps.adapt(analysis, profile, digest_of(pictures), engines, bars.stage("adapt"))
+        if plan is not None:
+            decided.save(plan)
+        draft = Path(scratch) / output.name
+        rendered = steps.render(source, analysis, decided, person, draft, engines, bars.stage("render"))
+        inspection = steps.verify(source, draft, analysis, decided, person, rendered, engines, bars.stage("verify"))
+        draft.replace(output)
+    rows = [(overlay.role.value, overlay.source_text, overlay.text, overlay.path) for overlay in decided.overlays]
+    if as_json:
+        show_json(
+            {
+                "output": str(output),
+                "overlays": [dict(zip(("role", "from", "to", "path"), row, strict=True)) for row in rows],
+                "inspection": inspection.to_json(),
+            }
+        )
+    else:
+        show_table(("role", "old text", "new text", "path"), rows)
+        typer.echo(str(output))
+
+
+def digest_of(pictures: list[Path]) -> str:
+    """Return the SHA-256 over the bytes of all pictures, in order."""
+    digest = hashlib.sha256()
+    for picture in pictures:
+        digest.update(hashlib.sha256(picture.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,87 @@
+"""Which engine does which part: chosen by settings in the worker, built in the process that runs a stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recaster.infra.models import ModelStore
+from recaster.infra.settings import Settings
+from recaster.media.copywriting import CopyAdapter, FormulaAdapter, ProviderAdapter, ProviderSettings
+from recaster.media.faces import FaceIdentifier, FaceModels, FaceSwapper, MeshSwapper
+from recaster.media.overlays import (
+    RapidTextReader,
+    SkiaTextDrawer,
+    TemporalEraser,
+    TextDrawer,
+    TextEraser,
+    TextModels,
+    TextReader,
+)
+
+
+def engine_choice(settings: Settings, models: ModelStore) -> dict[str, Any]:
+    """Return as JSON what a child process needs to build its engines; every model file is checked here.
+
+    The provider's key is not in it: the child reads it from its own settings.
+    """
+    return {"models": {model.name: str(models.path(model.name)) for model in models.manifest.models}}
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Builds engines on demand, because each stage needs only some and loading them costs time and memory."""
+
+    models: dict[str, Path]
+    settings: Settings
+
+    @classmethod
+    def from_choice(cls, choice: dict[str, Any]) -> Engines:
+        """Build from the JSON of `engine_choice`."""
+        return cls({name: Path(path) for name, path in choice["models"].items()}, Settings())
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Names and versions of the chosen engines, as stored in a plan."""
+        return {"reader": "pp-ocrv6-small/1", "eraser": "temporal/1", "drawer": "skia/1", "swapper": "mesh/1"}
+
+    def reader(self) -> TextReader:
+        """Return a new text reader."""
+        return RapidTextReader(TextModels(self.models["text_detector"], self.models["text_recogniser"]))
+
+    def eraser(self) -> TextEraser:
+        """Return a new text eraser, for one clip."""
+        return TemporalEraser()
+
+    def drawer(self) -> TextDrawer:
+        """Return a new text drawer."""
+        return SkiaTextDrawer()
+
+    def face_models(self) -> FaceModels:
+        """Return the model files of the face room."""
+        return FaceModels(
+            detector=self.models["face_detector"],
+            embedder=self.models["face_embedder"],
+            landmarks=self.models["face_landmarks"],
+        )
+
+    def swapper(self) -> FaceSwapper:
+        """Return a new face swapper."""
+        return MeshSwapper(self.face_models())
+
+    def identifier(self) -> FaceIdentifier:
+        """Return what tells whose face it is."""
+        return FaceIdentifier(self.face_models())
+
+    def copy_adapter(self) -> CopyAdapter:
+        """Return the copy adapter of the settings."""
+        formulas = FormulaAdapter()
+        if self.settings.copy_adapter == "formula":
+            return formulas
+        provider = ProviderSettings(
+            base_url=self.settings.copy_base_url,
+            model=self.settings.copy_model,
+            api_key=self.settings.copy_api_key.get_secret_value(),
+        )
+        return ProviderAdapter(provider, formulas)

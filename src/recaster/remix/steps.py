@@ -1,0 +1,376 @@
+"""The stages of a remix as functions on files: the same for the service's worker and for the command line.
+
+They know the order of the work inside a stage and nothing of jobs, credits or HTTP.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import regex
+
+from recaster.errors import MediaInvalid, OutputRejected
+from recaster.infra.files import atomic_file
+from recaster.media.copywriting import BrandProfile, CopyLine, CopyRequest, FitVerdict
+from recaster.media.faces import Persona, analyse_faces, similarity
+from recaster.media.overlays import Box, OverlayTrack, TextDrawer, TextLayout, appearance
+from recaster.media.progress import Progress, silent
+from recaster.media.quality import Inspection, Measure, at_least, at_most, inspect_timing, text_similarity
+from recaster.media.video import Image, VideoFacts, VideoWriter, find_shots, probe, read_frames, read_times
+from recaster.remix.analysis import SourceAnalysis
+from recaster.remix.engines import Engines
+from recaster.remix.plan import PlannedFace, PlannedOverlay, RemixPlan
+from recaster.remix.progress import Portions
+
+DISCLOSURE = "Made with AI: the person's face and the on-screen text were generated."
+"""Label that whoever posts the video shows with it."""
+
+READABLE = 0.6
+"""Similarity from which a text counts as readable at its place; below it, it is gone."""
+IDENTITY_SAMPLES = 8
+_ORPHAN_MARGIN = 0.2
+
+
+def check_source(clip: Path, sha256: str) -> VideoFacts:
+    """Probe a source and compare its bytes with what the library recorded.
+
+    Raises:
+        MediaInvalid: it is not the recorded file, or is beyond a limit.
+    """
+    with clip.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        raise MediaInvalid(
+            "The stored source is not the file that was uploaded: its bytes have changed. Upload it again.",
+            field="sha256",
+            value=found,
+            limit=sha256,
+        )
+    return probe(clip)
+
+
+def analyse(clip: Path, sha256: str, engines: Engines, progress: Progress = silent) -> SourceAnalysis:
+    """Find shots, overlays and faces of a source."""
+    facts = probe(clip)
+    portions = Portions(progress, (facts.frame_count, 4 * facts.frame_count, 3 * facts.frame_count))
+    shots = find_shots(clip, facts, portions.next())
+    overlays = engines.reader().read_clip(clip, facts, shots, portions.next())
+    faces = analyse_faces(clip, facts, shots, engines.face_models(), portions.next())
+    return SourceAnalysis(sha256, facts, shots, overlays, faces)
+
+
+def adapt(
+    analysis: SourceAnalysis,
+    brand: BrandProfile,
+    persona_sha256: str,
+    engines: Engines,
+    progress: Progress = silent,
+) -> RemixPlan:
+    """Decide everything about the remix.
+
+    Raises:
+        CopyRejected: a text that must be written could not be.
+        NoFaceFound, FaceUnsuitable: there is nobody whose face can be replaced.
+    """
+    on_camera = analysis.faces.require_on_camera()
+    drawer = engines.drawer()
+    size = (analysis.facts.width, analysis.facts.height)
+    tracks = {track.id: track for track in analysis.overlays}
+
+    def fits(line_id: str, text: str) -> FitVerdict:
+        track = tracks[line_id]
+        report = drawer.fits(text, track.style, track.box, size, max_lines=_most_lines(track))
+        return FitVerdict(report.fits and not report.missing_glyphs, report.max_graphemes)
+
+    request = CopyRequest(
+        tuple(
+            CopyLine(
+                id=track.id,
+                role=track.role,
+                text=_one_line(track.text),
+                max_graphemes=fits(track.id, _one_line(track.text)).max_graphemes,
+                seconds=float(_seconds(track, analysis.facts)),
+            )
+            for track in analysis.overlays
+            if _one_line(track.text)
+        ),
+        brand,
+        brand.primary_language,
+    )
+    result = engines.copy_adapter().adapt(request, fits, progress)
+    overlays = []
+    for line in result.lines:
+        track = tracks[line.id]
+        replaced = line.action == "adapted"
+        overlays.append(
+            PlannedOverlay(
+                track_id=line.id,
+                role=track.role,
+                action="replace" if replaced else "keep",
+                source_text=line.source_text,
+                text=line.text,
+                style=track.style,
+                reuse_slab=False,
+                path=line.path,
+                reason=line.reason,
+            )
+        )
+    faces = tuple(
+        PlannedFace(
+            track_id=face.id,
+            action="swap" if face.id == on_camera.id else "leave",
+            reason="The on-camera person." if face.id == on_camera.id else "Not the on-camera person.",
+        )
+        for face in analysis.faces.tracks
+    )
+    return RemixPlan(
+        source_sha256=analysis.sha256,
+        persona_sha256=persona_sha256,
+        width=size[0],
+        height=size[1],
+        frame_count=analysis.facts.frame_count,
+        language=brand.primary_language,
+        copy_adapter=result.adapter,
+        engines=engines.names,
+        overlays=tuple(overlays),
+        faces=faces,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What a render did."""
+
+    swapped_frames: int
+    layouts: dict[str, TextLayout]
+    """New text blocks by track id."""
+
+
+def render(
+    clip: Path,
+    analysis: SourceAnalysis,
+    plan: RemixPlan,
+    persona: Persona,
+    target: Path,
+    engines: Engines,
+    progress: Progress = silent,
+) -> Rendered:
+    """Render the plan in one streaming pass after the engines have learned the clip.
+
+    Audio packets are copied, every frame keeps its time. `target` appears only when it is complete.
+    """
+    facts = analysis.facts
+    portions = Portions(progress, (facts.frame_count, facts.frame_count, 3 * facts.frame_count))
+    tracks = {track.id: track for track in analysis.overlays}
+    replaced = [overlay for overlay in plan.overlays if overlay.action == "replace"]
+    drawer = engines.drawer()
+    layouts = {overlay.track_id: _layout(drawer, overlay, tracks[overlay.track_id], facts) for overlay in replaced}
+    eraser = engines.eraser()
+    eraser.prepare(
+        clip, facts, analysis.shots, tuple(tracks[overlay.track_id] for overlay in replaced), portions.next()
+    )
+    swapping = any(face.action == "swap" for face in plan.faces)
+    session = engines.swapper().begin(persona, analysis.faces, facts, clip, portions.next()) if swapping else None
+    report = portions.next()
+    with VideoWriter(target, facts, source=clip) as writer:
+        for frame in read_frames(clip):
+            image = eraser.erase(frame)
+            if session is not None:
+                image = session.swap(image, frame.index)
+            for overlay in replaced:
+                look = appearance(tracks[overlay.track_id], frame.index)
+                if look is not None:
+                    image = drawer.draw(image, layouts[overlay.track_id], look)
+            writer.write(image, frame.pts, frame.duration)
+            report(frame.index + 1, facts.frame_count)
+    return Rendered(session.swapped_frames if session is not None else 0, layouts)
+
+
+def verify(
+    clip: Path,
+    result: Path,
+    analysis: SourceAnalysis,
+    plan: RemixPlan,
+    persona: Persona,
+    rendered: Rendered,
+    engines: Engines,
+    progress: Progress = silent,
+) -> Inspection:
+    """Judge a rendered file.
+
+    Raises:
+        OutputRejected: a measure failed; `details["checks"]` holds them.
+    """
+    frames = _inspected_frames(analysis, plan)
+    portions = Portions(progress, (len(frames), IDENTITY_SAMPLES))
+    measures = [*inspect_timing(clip, result)]
+    measures += _inspect_texts(result, analysis, plan, rendered, frames, engines, portions.next())
+    measures += _inspect_identity(result, analysis, plan, persona, engines, portions.next())
+    inspection = Inspection(tuple(measures))
+    if not inspection.passed:
+        names = ", ".join(measure.name for measure in inspection.failed)
+        raise OutputRejected(
+            f"The rendered video did not pass its inspection ({names}); it was thrown away. "
+            "Pick another source, or look at the measures in the details.",
+            checks=[measure.to_json() for measure in inspection.failed],
+        )
+    return inspection
+
+
+def write_thumbnail(video: Path, target: Path) -> tuple[int, int]:
+    """Write a JPEG of the frame at a third of the clip, at most 720 pixels wide, and return its width and height."""
+    facts = probe(video)
+    middle = facts.frame_count // 3
+    image = next(iter(read_frames(video, middle, middle + 1))).image
+    if facts.width > 720:
+        height = round(facts.height * 720 / facts.width)
+        image = np.asarray(cv2.resize(image, (720, height), interpolation=cv2.INTER_AREA), np.uint8)
+    encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
+    with atomic_file(target) as file:
+        file.write(encoded.tobytes())
+    return image.shape[1], image.shape[0]
+
+
+def published_overlays(clip: Path, analysis: SourceAnalysis, plan: RemixPlan) -> list[dict[str, Any]]:
+    """Return the overlays as they go into the container: times in milliseconds, box as x, y, width, height in pixels."""
+    times = read_times(clip)
+    tracks = {track.id: track for track in analysis.overlays}
+    entries = []
+    for overlay in plan.overlays:
+        track = tracks[overlay.track_id]
+        left, top, right, bottom = track.box
+        end = sum(times[track.last_frame], Fraction(0))
+        entries.append(
+            {
+                "start_ms": round(times[track.first_frame][0] * 1000),
+                "end_ms": round(end * 1000),
+                "source_text": overlay.source_text,
+                "adapted_text": overlay.text,
+                "role": overlay.role.value,
+                "box": [round(value, 1) for value in (left, top, right - left, bottom - top)],
+            }
+        )
+    return entries
+
+
+def _layout(drawer: TextDrawer, overlay: PlannedOverlay, track: OverlayTrack, facts: VideoFacts) -> TextLayout:
+    return drawer.layout(
+        overlay.text, overlay.style, track.box, (facts.width, facts.height), max_lines=_most_lines(track)
+    )
+
+
+def _most_lines(track: OverlayTrack) -> int:
+    """A new text may take one line more than the old one: two short lines read better than one crammed one."""
+    return len(track.lines) + 1 if len(track.lines) > 1 else 2 if track.style.slab is None else 1
+
+
+def _one_line(text: str) -> str:
+    squeezed: str = regex.sub(r"\s+", " ", text).strip()
+    return squeezed
+
+
+def _seconds(track: OverlayTrack, facts: VideoFacts) -> Fraction:
+    return (track.last_frame - track.first_frame + 1) / facts.average_rate
+
+
+def _inspected_frames(analysis: SourceAnalysis, plan: RemixPlan) -> dict[int, list[PlannedOverlay]]:
+    """One frame for each replaced overlay, in the middle of its life."""
+    tracks = {track.id: track for track in analysis.overlays}
+    frames: dict[int, list[PlannedOverlay]] = {}
+    for overlay in plan.overlays:
+        if overlay.action == "replace":
+            track = tracks[overlay.track_id]
+            frames.setdefault((track.first_frame + track.last_frame) // 2, []).append(overlay)
+    return frames
+
+
+def _inspect_texts(
+    result: Path,
+    analysis: SourceAnalysis,
+    plan: RemixPlan,
+    rendered: Rendered,
+    frames: dict[int, list[PlannedOverlay]],
+    engines: Engines,
+    progress: Progress,
+) -> list[Measure]:
+    """Read the result at the place of each replaced overlay: the new text is there, the old one is not."""
+    if not frames:
+        return []
+    reader = engines.reader()
+    tracks = {track.id: track for track in analysis.overlays}
+    new, old = [], []
+    for done, (index, overlays) in enumerate(sorted(frames.items())):
+        image = next(iter(read_frames(result, index, index + 1))).image
+        for overlay in overlays:
+            place = _union(tracks[overlay.track_id].box, rendered.layouts[overlay.track_id].box)
+            read = " ".join(line.text for line in reader.read_image(_crop(image, place)))
+            new.append(text_similarity(read, overlay.text))
+            alike = text_similarity(overlay.text, overlay.source_text)
+            # What old and new have in common may of course still be read.
+            old.append(max(0.0, text_similarity(read, overlay.source_text) - alike))
+        progress(done + 1, len(frames))
+    return [
+        at_least("new_text_readable", round(min(new), 3), READABLE, "Least similarity of a new text to what is read."),
+        at_most(
+            "old_text_left",
+            round(max(old), 3),
+            1 - READABLE,
+            "Largest similarity of an old text to what is read at its place, beyond what old and new text share.",
+        ),
+    ]
+
+
+def _inspect_identity(
+    result: Path,
+    analysis: SourceAnalysis,
+    plan: RemixPlan,
+    persona: Persona,
+    engines: Engines,
+    progress: Progress,
+) -> list[Measure]:
+    """Compare the face in the result with the persona and with the person in the source (SFace cosine)."""
+    swapped = [face.track_id for face in plan.faces if face.action == "swap"]
+    if not swapped:
+        return []
+    track = analysis.faces.track(swapped[0])
+    identifier = engines.identifier()
+    chosen = _spread(len(track.frames), IDENTITY_SAMPLES)
+    to_persona, to_source = [], []
+    for done, position in enumerate(chosen):
+        index = int(track.frames[position])
+        image = next(iter(read_frames(result, index, index + 1))).image
+        face = identifier.embed(image, track.landmarks[position])
+        to_persona.append(similarity(face, persona.embedding))
+        to_source.append(similarity(face, track.embedding))
+        progress(done + 1, len(chosen))
+    mean_persona, mean_source = float(np.mean(to_persona)), float(np.mean(to_source))
+    return [
+        at_least(
+            "identity_gain",
+            round(mean_persona - mean_source, 3),
+            0.0,
+            f"Likeness to the persona {mean_persona:.2f} minus likeness to the person in the source {mean_source:.2f}.",
+        )
+    ]
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    return sorted({round(value) for value in np.linspace(0, count - 1, min(wanted, count))})
+
+
+def _union(one: Box, other: Box) -> Box:
+    return (min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3]))
+
+
+def _crop(image: Image, box: Box) -> Image:
+    margin = _ORPHAN_MARGIN * (box[3] - box[1])
+    height, width = image.shape[:2]
+    left, top = max(0, int(box[0] - margin)), max(0, int(box[1] - margin))
+    right, bottom = min(width, int(box[2] + margin)), min(height, int(box[3] + margin))
+    return image[top:bottom, left:right]

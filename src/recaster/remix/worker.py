@@ -1,0 +1,41 @@
+"""The worker process: takes jobs from the queue and does them. What a job does is in `recaster.remix.workflow`."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+
+from recaster.infra.database import open_database
+from recaster.infra.engine import EngineWorker
+from recaster.infra.logging import configure_logging
+from recaster.infra.settings import Settings
+from recaster.infra.storage import open_storage
+from recaster.remix.workflow import PersonaWorkflow, RemixWorkflow
+
+GRACE_SECONDS = 5
+"""How long a stopping worker waits for running jobs; what does not end is taken up by the next worker."""
+
+
+def run_worker(settings: Settings) -> None:
+    """Work until the process is told to stop (SIGTERM or SIGINT)."""
+    configure_logging(settings.log_level)
+    if settings.is_sqlite:
+        # There is one worker on SQLite: what lies in the scratch folder belongs to nobody any more.
+        shutil.rmtree(settings.folder("work"), ignore_errors=True)
+    database = open_database(settings)
+    worker = EngineWorker(settings, database)
+    heavy = threading.Semaphore(settings.render_slots)
+    remix = RemixWorkflow(settings, database, open_storage(settings), heavy)
+    persona = PersonaWorkflow(settings, database, open_storage(settings), heavy)
+    worker.register("remix", lambda job_id: remix.run(job_id, worker))
+    worker.register("influencer_create", lambda job_id: persona.run(job_id, worker))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    worker.launch()
+    try:
+        stop.wait()
+    finally:
+        worker.shutdown(GRACE_SECONDS)
+        database.dispose()
