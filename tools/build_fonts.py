@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds the font files in `src/recaster/media/overlays/fonts/` from pinned npm packages, and their manifest `fonts.toml`.
+"""Builds the font files in `src/recaster/media/overlays/fonts/` and their manifest from pinned npm packages.
 
 It is run by hand when a pin changes; neither the product nor the tests need it. It changes no glyph: it merges the
 subsets of one weight into one file, drops the second (SVG) copy of the emoji pictures, and packs the emoji font.
@@ -98,9 +98,12 @@ def text_font(source: Source, weight: int, package: Path, scratch: Path) -> byte
         parts.append(str(part))
     merged = Merger(options=Options(drop_tables=["DSIG", "STAT", "meta"])).merge(parts)
     merged.recalcTimestamp = False
-    merged["head"].modified = max(TTFont(part)["head"].modified for part in parts)
     out = scratch / "merged.ttf"
     merged.save(out)
+    # The merger stamps the time of day into `head` whatever it is told: put the source's date back.
+    dated = TTFont(out, recalcTimestamp=False)
+    dated["head"].modified = max(TTFont(part)["head"].modified for part in parts)
+    dated.save(out)
     return out.read_bytes()
 
 

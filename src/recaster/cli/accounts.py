@@ -69,7 +69,7 @@ def mint_key(
         if owner is None:
             owner = accounts.create_organization(session, organization, cast(RateTier, tier))
         minted = keys.mint(session, settings.pepper(), owner.id, name=name, scopes=wanted, tier=cast(RateTier, tier))
-        shown = {"organizationId": owner.id, "apiKeyId": minted.key.id, "scopes": list(wanted), "apiKey": minted.token}
+        shown = {"organizationId": owner.id, "apiKeyId": minted.id, "scopes": list(wanted), "apiKey": minted.token}
     if as_json:
         show_json(shown)
     else:

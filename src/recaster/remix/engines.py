@@ -8,7 +8,8 @@ from typing import Any
 
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
-from recaster.media.copywriting import CopyAdapter, FormulaAdapter, ProviderAdapter, ProviderSettings
+from recaster.media.copywriting import CopyAdapter, FormulaAdapter
+from recaster.media.copywriting.provider import ProviderAdapter, ProviderSettings
 from recaster.media.faces import FaceIdentifier, FaceModels, FaceSwapper, MeshSwapper
 from recaster.media.overlays import (
     RapidTextReader,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import threading
 
@@ -20,9 +19,6 @@ GRACE_SECONDS = 5
 def run_worker(settings: Settings) -> None:
     """Work until the process is told to stop (SIGTERM or SIGINT)."""
     configure_logging(settings.log_level)
-    if settings.is_sqlite:
-        # There is one worker on SQLite: what lies in the scratch folder belongs to nobody any more.
-        shutil.rmtree(settings.folder("work"), ignore_errors=True)
     database = open_database(settings)
     worker = EngineWorker(settings, database)
     heavy = threading.Semaphore(settings.render_slots)

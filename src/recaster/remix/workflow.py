@@ -25,12 +25,12 @@ from recaster.remix.analysis import ANALYSIS_VERSION
 from recaster.remix.analysis import FILES as ANALYSIS_FILES
 from recaster.remix.child import StageCrashed, describe_error, rebuild_error, run_in_child
 from recaster.remix.engines import engine_choice
-from recaster.service.content import service as content
 from recaster.service.influencers import service as influencers
 from recaster.service.influencers.model import Influencer
 from recaster.service.jobs import service as jobs
 from recaster.service.jobs.model import Job, Stage
 from recaster.service.projects import service as projects
+from recaster.service.remixes import completion
 from recaster.service.sources.model import Source
 
 STAGE_TRIES: Final = 2
@@ -146,7 +146,7 @@ class RemixWorkflow(_Workbench):
         plan = self.attempt(steps, "adapt", lambda: self._adapt(job_id, source, analysis, persona_key))
         rendered = self.attempt(steps, "render", lambda: self._render(job_id, source, analysis, plan, persona_key))
         self.attempt(steps, "finalize", lambda: jobs.begin_finalizing(self.database, job_id))
-        steps.transaction_step("publish", lambda session: content.complete(session, job_id, _completion(rendered)))
+        steps.transaction_step("publish", lambda session: completion.complete(session, job_id, _completion(rendered)))
 
     def _persona(self, job_id: str, steps: Steps) -> str:
         key = self.attempt(steps, "influencer", lambda: self._wait_for_persona(job_id))
@@ -346,15 +346,17 @@ def brand_record(project: Any, influencer: Influencer) -> dict[str, Any]:
     }
 
 
-def _completion(rendered: Mapping[str, Any]) -> content.Completion:
+def _completion(rendered: Mapping[str, Any]) -> completion.Completion:
     """Turn the JSON result of the render stage into what the container gets."""
     keys = rendered["keys"]
-    return content.Completion(
+    return completion.Completion(
         assets=[
-            content.NewAsset(kind="video", object_key=keys["remix.mp4"], **rendered["video"]),
-            content.NewAsset(kind="thumbnail", object_key=keys["thumbnail.jpg"], **rendered["thumbnail"]),
+            completion.NewAsset(kind="video", object_key=keys["remix.mp4"], **rendered["video"]),
+            completion.NewAsset(kind="thumbnail", object_key=keys["thumbnail.jpg"], **rendered["thumbnail"]),
         ],
-        overlays=[content.NewOverlay(**{**overlay, "box": tuple(overlay["box"])}) for overlay in rendered["overlays"]],
+        overlays=[
+            completion.NewOverlay(**{**overlay, "box": tuple(overlay["box"])}) for overlay in rendered["overlays"]
+        ],
         disclosure_label=rendered["disclosure_label"],
         quality=rendered["quality"],
     )

@@ -1,24 +1,45 @@
-"""Loads every module that declares tables, so that `Base.metadata` is complete: for migrations and their test."""
+"""Every module that declares tables: foreign keys need their targets, migrations need all."""
 
 from __future__ import annotations
 
-import importlib
+from types import ModuleType
 from typing import Final
 
 import sqlalchemy as sa
 
+from recaster.infra import lease
 from recaster.infra.database import Base
+from recaster.service.accounts import model as accounts
+from recaster.service.content import model as content
+from recaster.service.credits import model as credits
+from recaster.service.idempotency import model as idempotency
+from recaster.service.influencers import model as influencers
+from recaster.service.jobs import model as jobs
+from recaster.service.keys import model as keys
+from recaster.service.layers import model as layers
+from recaster.service.media import model as media
+from recaster.service.projects import model as projects
+from recaster.service.social import model as social
+from recaster.service.sources import model as sources
 
-DOMAINS: Final = (
-    "accounts", "keys", "credits", "jobs", "content", "idempotency",
-    "projects", "influencers", "media", "social", "layers", "sources",
-)  # fmt: skip
-"""Service folders with a `model.py`."""
+TABLE_MODULES: Final[tuple[ModuleType, ...]] = (
+    lease,
+    accounts,
+    keys,
+    credits,
+    jobs,
+    content,
+    idempotency,
+    projects,
+    influencers,
+    media,
+    social,
+    layers,
+    sources,
+)
+"""One per domain."""
 
 
 def complete_metadata() -> sa.MetaData:
     """Return the metadata with all tables of the service."""
-    importlib.import_module("recaster.infra.lease")
-    for domain in DOMAINS:
-        importlib.import_module(f"recaster.service.{domain}.model")
     return Base.metadata

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -39,12 +41,9 @@ def two(database: Database) -> tuple[str, str]:
 
 
 def job(session: OrganizationSession, **values: object) -> Job:
-    return Job(
-        **{
-            "id": session.new_id("job"), "kind": "k", "input": {}, "status": "running", "stage": "queued",
-            "stage_progress": 0, "progress": 0, "attempts": 0, "version": 1, "started_at": session.now, "updated_at": session.now, **values,
-        }
-    )  # fmt: skip
+    start: dict[str, object] = {"id": session.new_id("job"), "kind": "k", "input": {}, "status": "running"}
+    start |= {"stage": "queued", "stage_progress": 0, "progress": 0, "attempts": 0, "version": 1}
+    return Job(**start | {"started_at": session.now, "updated_at": session.now} | values)
 
 
 def test_sqlite_is_set_up_to_keep_what_was_promised(database: Database) -> None:
@@ -154,6 +153,15 @@ def test_migrations_lead_to_the_models(database: Database, tmp_path: Path) -> No
     assert [difference for difference in differences if "vr_migration" not in str(difference)] == []
     assert migrations.current_revision(database) == migrations.newest_revision()
     migrations.upgrade(database)
+
+
+@pytest.mark.parametrize("module", ["credits.service", "keys.service", "errors", "sources.model"])
+def test_any_part_of_the_service_knows_all_tables(module: str) -> None:
+    program = (
+        f"import recaster.service.{module}, recaster.infra.database as d; print(len(d.Base.metadata.sorted_tables))"
+    )
+    found = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert int(found.stdout) == len(complete_metadata().tables)
 
 
 def test_every_table_is_ours_by_name() -> None:

@@ -45,6 +45,8 @@ _QUESTION = regex.compile(
     r"^(?:who|what|why|how|which|where|can|is|are|does|do|did|want|anyone|same|qu|¿|wer|was|wie|warum|kennst|pourquoi|comment)",
     regex.IGNORECASE,
 )
+_STRUCTURAL = frozenset({"n", "t", "joint", "who", "what"})
+"""Slots that carry nothing of the source's subject."""
 _SAME_AS_SOURCE = 92.0
 """Similarity in percent from which a candidate is no new text."""
 
@@ -263,7 +265,9 @@ def _formula_candidates(request: CopyRequest, line: CopyLine, source: str, targe
     brand_words = _brand_words(request.brand, target)
     found = [item for item in _matches(known, anatomy.core) if line.role is OverlayRole.LIST_ITEM or not item[0].weak]
     strong = [item for item in found if not item[0].weak]
-    for formula, captured in strong or found:
+    # A line that is known as a whole is not cut up: "nobody talks about this" is no talk about "this".
+    whole = [item for item in strong if not set(item[1]) - _STRUCTURAL]
+    for formula, captured in whole or strong or found:
         writing = formula if source == target else wordings.named(formula.name)
         if writing is None:
             continue
@@ -279,7 +283,7 @@ def _formula_candidates(request: CopyRequest, line: CopyLine, source: str, targe
             names_brand = "app" in needed
             helps = line.role is OverlayRole.CALL_TO_ACTION and bool(needed & set(brand_words))
             score = 1.0 + 0.35 * helps - 0.5 * formula.weak + 0.2 * (formula.role is line.role)
-            yield _Candidate(text, "formula", wording, score, names_brand, bool(taken - {"n", "joint", "who", "what"}))
+            yield _Candidate(text, "formula", wording, score, names_brand, bool(taken - _STRUCTURAL))
 
 
 def _matches(corpus: Corpus, core: str) -> Iterator[tuple[Formula, dict[str, str]]]:
@@ -318,7 +322,7 @@ def _slot_value(values: dict[str, str], name: str, language: str) -> str:
         return value
     first = value.split(" ")[0]
     # A word taken from the start of a source sentence is capital only because it stood there.
-    if first[:1].isupper() and first[1:].islower() and first.casefold() in _common_starts():
+    if first[:1].isupper() and first[1:].islower() and (name in {"do", "ing"} or first.casefold() in _common_starts()):
         return value[:1].lower() + value[1:]
     return value
 

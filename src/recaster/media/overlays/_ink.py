@@ -115,11 +115,8 @@ def _touching(mask: Mask, seed: Mask) -> Mask:
     return np.asarray(keep[labels] * 255, np.uint8)
 
 
-def find_ink(track: OverlayTrack, samples: list[Image], left: int, top: int, *, slab: bool) -> InkMask:
-    """The mask of a block from crops of it (all with the same top left corner, the block complete in each).
-
-    With `slab` false a slab stays in the picture, and the mask holds only what stands on it.
-    """
+def find_ink(track: OverlayTrack, samples: list[Image], left: int, top: int) -> InkMask:
+    """The mask of a block from crops of it (all with the same top left corner, the block complete in each)."""
     shape = samples[0].shape[:2]
     style = track.style
     size = style.size
@@ -139,7 +136,7 @@ def find_ink(track: OverlayTrack, samples: list[Image], left: int, top: int, *, 
         share = float((cv2.bitwise_and(fill, core) > 0).sum()) / area
         # Letters cover 15–60 % of their line; anything else says that the colour is not the letters' alone.
         typed = "typed" in (track.entry.kind, track.exit.kind)
-        if share < 0.08 or share > 0.72 or typed or (style.slab is not None and not slab):
+        if share < 0.08 or share > 0.72 or typed:
             ink = _paint(shape, _band(line, *(4 * (stroke + 0.1 * size,))), left, top)
         else:
             ink = _grow(letters, 1)
@@ -155,7 +152,7 @@ def find_ink(track: OverlayTrack, samples: list[Image], left: int, top: int, *, 
         if start or end:
             whole |= _emoji_mask(track, line, start, end, shape, left, top)
     whole = _grow(whole, fringe)
-    if style.slab is not None and slab:
+    if style.slab is not None:
         whole |= _slab_mask(track, samples, shape, left, top)
     return InkMask(left, top, whole)
 

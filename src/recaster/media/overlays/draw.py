@@ -85,7 +85,10 @@ class TextDrawer(Protocol):
     def fits(
         self, text: str, style: TextStyle, box: Box, frame_size: tuple[int, int], *, max_lines: int | None = None
     ) -> FitReport:
-        """Whether `text` has room where a block of `style` stood in `box` of a frame of (width, height), and how much would."""
+        """Whether `text` has room where a block of `style` stood in `box`, and how much text would have.
+
+        `frame_size` is (width, height).
+        """
         ...
 
     def layout(
@@ -106,7 +109,10 @@ class TextDrawer(Protocol):
         ...
 
     def draw(self, image: Image, layout: TextLayout, appearance: Appearance = Appearance()) -> Image:
-        """A new picture with the block drawn. Raises `InvalidInput` for a layout with missing glyphs or of another frame size."""
+        """A new picture with the block drawn.
+
+        Raises `InvalidInput` for a layout with missing glyphs or of another frame size.
+        """
         ...
 
 
@@ -219,14 +225,14 @@ class SkiaTextDrawer:
         """See `TextDrawer.draw`."""
         if layout.missing_glyphs:
             raise InvalidInput(
-                f"No font has the characters {' '.join(layout.missing_glyphs)}; they would show as empty boxes. Use other "
-                "words or add a fallback font.",
+                f"No font has the characters {' '.join(layout.missing_glyphs)}; they would show as empty boxes. Use "
+                "other words or add a fallback font.",
                 field="text",
                 value=layout.text,
             )
         if (image.shape[1], image.shape[0]) != layout.frame_size:
             raise InvalidInput(
-                f"The layout was made for frames of {layout.frame_size}, this one has {(image.shape[1], image.shape[0])}.",
+                f"The layout was made for frames of {layout.frame_size}, this one has {image.shape[1::-1]}.",
                 field="image",
             )
         out = image.copy()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,7 +46,8 @@ class TextEraser(Protocol):
     ) -> None:
         """Learn the clip at `path`: what is to be erased (`tracks`) and what stands behind it.
 
-        For tracks whose id is in `keep_slab` only the letters go: the slab stays and is painted shut in its own colour.
+        For tracks whose id is in `keep_slab` and whose slab is opaque, the slab stays and is painted shut in its own
+        colour, which is exact, except while it comes or goes. A see-through slab is erased like all else.
         `progress` counts frames. Raises `MediaInvalid` if the clip cannot be decoded, `Cancelled` if `progress` does.
         """
         ...
@@ -82,6 +83,10 @@ class EraserSettings:
     """Frames before and after a block's life that are erased too, within the shot: readers are exact to one frame."""
 
 
+_SLAB_RIM = 7
+"""Pixels between a slab's mask, which reaches 4 beyond the slab, and what is painted of it."""
+
+
 @dataclass(slots=True)
 class _Block:
     track: OverlayTrack
@@ -89,10 +94,23 @@ class _Block:
     boxes: dict[int, NDArray[np.uint8]]
     """Per frame, the bit-packed mask of a highlight box that moves from word to word."""
     slab_color: NDArray[np.uint8] | None
-    """BGR colour to paint the mask with, for a slab that stays; None where background is to be restored."""
+    """BGR colour to paint the slab shut with, where it stays; None where background is to be restored."""
     first: int
     last: int
     """Life without padding, in frames."""
+
+    def stays(self, index: int) -> bool:
+        """Whether frame `index` shows the slab whole and at rest, so that it can be painted shut instead of erased."""
+        track = self.track
+        return self.slab_color is not None and (
+            self.first + track.entry.frames <= index <= self.last - track.exit.frames
+        )
+
+    def interior(self) -> InkMask:
+        """The slab without a rim: its edge in the picture is soft, and stays as it is."""
+        rim = np.ones((2 * _SLAB_RIM + 1, 2 * _SLAB_RIM + 1), np.uint8)
+        inner = cv2.erode(self.ink.mask, rim, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        return InkMask(self.ink.left, self.ink.top, np.asarray(inner, np.uint8))
 
 
 @dataclass(slots=True)
@@ -133,9 +151,9 @@ class TemporalEraser:
     1. One pass over the clip keeps JPEG copies of some frames of each shot with text, measures the camera's motion and
        takes a few crops of each block, from which its ink mask is made.
     2. For each frame and region of text, up to `sources_per_region` frames of the same shot are chosen that show most
-       of what is hidden, nearest first. Each is warped by camera motion, refined by DIS flow (Kroeger et al., 2016) that
-       is measured beside the letters and carried smoothly into the hole, corrected in colour by the smooth difference
-       around the hole, and weighted by how well it agrees there.
+       of what is hidden, nearest first. Each is warped by camera motion, refined by DIS flow (Kroeger et al., 2016)
+       that is measured beside the letters and carried smoothly into the hole, corrected in colour by the smooth
+       difference around the hole, and weighted by how well it agrees there.
     3. What no source shows well is filled smoothly from around, mixed with the previous frame's fill.
     """
 
@@ -151,7 +169,7 @@ class TemporalEraser:
         self._shots: list[_ShotMemory] = []
         self._decoded: OrderedDict[int, Image] = OrderedDict()
         self._halves: OrderedDict[int, tuple[Image, Mask]] = OrderedDict()
-        self._plans: OrderedDict[tuple[int, Rect, tuple[str, ...]], tuple[int, ...]] = OrderedDict()
+        self._plans: OrderedDict[tuple[int, int, Rect, tuple[str, ...]], tuple[int, ...]] = OrderedDict()
         self._last_fill: dict[tuple[Rect, tuple[str, ...]], _Fill] = {}
 
     def prepare(
@@ -226,7 +244,12 @@ class TemporalEraser:
         """See `TextEraser.mask`."""
         width, height = self._size
         blocks = self._active(index, self._settings.pad_frames)
-        return self._mask_of(blocks, index, (0, 0, width, height))
+        out = self._mask_of([b for b in blocks if not b.stays(index)], index, (0, 0, width, height))
+        for block in blocks:
+            if block.stays(index):
+                left, top, right, bottom = self._rect_of(block, index)
+                out[top:bottom, left:right] |= self._interior_of(block, index)
+        return out
 
     def erase(self, frame: Frame) -> Image:
         """See `TextEraser.erase`."""
@@ -242,14 +265,24 @@ class TemporalEraser:
             return frame.image
         out = frame.image.copy()
         fills: dict[tuple[Rect, tuple[str, ...]], _Fill] = {}
-        restored = [b for b in blocks if b.slab_color is None]
+        restored = [b for b in blocks if not b.stays(frame.index)]
         for rect, members in self._regions(restored, frame.index):
             self._restore(frame, out, rect, members, fills)
         for block in blocks:
-            if block.slab_color is not None:
+            if block.stays(frame.index):
                 self._repaint(out, block, frame.index)
         self._last_fill = fills
         return out
+
+    @property
+    def kept_pictures(self) -> int:
+        """How many compressed pictures are held as sources of background."""
+        return sum(len(memory.pictures) for memory in self._shots)
+
+    @property
+    def decoded_pictures(self) -> int:
+        """How many of them are held decoded at this moment."""
+        return len(self._decoded)
 
     # ---------------------------------------------------------------- learning the clip
 
@@ -298,10 +331,9 @@ class TemporalEraser:
         self, track: OverlayTrack, samples: list[Image], keep_slab: bool
     ) -> tuple[_Block, Highlight | None]:
         left, top, _, _ = support_box(track, *self._size)
-        keep = keep_slab and track.style.slab is not None
-        ink = find_ink(track, samples, left, top, slab=not keep)
+        ink = find_ink(track, samples, left, top)
         color = None
-        if keep and track.style.slab is not None and track.style.slab.opacity > 0.97:
+        if keep_slab and track.style.slab is not None and track.style.slab.opacity > 0.97:
             color = _measured_color(track, samples)
         return _Block(track, ink, {}, color, track.first_frame, track.last_frame), find_highlight(
             track, samples, left, top
@@ -406,7 +438,7 @@ class TemporalEraser:
         """
         block_of_frames = 6
         group = index // block_of_frames
-        key = (group, rect, tuple(sorted(b.track.id for b in members)))
+        key = (memory.shot.first_frame, group, rect, tuple(sorted(b.track.id for b in members)))
         if key in self._plans:
             return self._plans[key]
         scale = 8
@@ -539,7 +571,15 @@ class TemporalEraser:
             np.float32
         )
         fill = self._smooth_fill(
-            frame.index, rect, members, colors, known, half_total / half_divisor[..., None], half_trust, memory, fills
+            frame.index,
+            rect,
+            members,
+            colors,
+            known,
+            np.asarray(half_total / half_divisor[..., None], np.float32),
+            half_trust,
+            memory,
+            fills,
         )
         fill_here = spots.sample(fill)
         mixed = (total / divisor[:, None]) * trust[:, None] + fill_here * (1.0 - trust)[:, None]
@@ -617,11 +657,9 @@ class TemporalEraser:
         from_frame = np.array([[1 / bx, 0, 0.5 / bx - 0.5], [0, 1 / by, (0.5 - memory.top) / by - 0.5], [0, 0, 1]])
         local = from_frame @ to_source @ to_frame
         if flow is None:
-            options = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP}
-            picture = cv2.warpAffine(band, local[:2], (width, height), borderMode=cv2.BORDER_REPLICATE, **options)
-            hidden = cv2.warpAffine(
-                text * 255, local[:2], (width, height), borderMode=cv2.BORDER_CONSTANT, borderValue=255, **options
-            )
+            flags, size = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, (width, height)
+            picture = cv2.warpAffine(band, local[:2], size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+            hidden = cv2.warpAffine(text * 255, local[:2], size, flags=flags, borderValue=255)
         else:
             map_x, map_y = _maps(local, flow)
             picture = cv2.remap(band, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -673,7 +711,7 @@ class TemporalEraser:
         # The target's own fill stands in for the hidden pixels of both, so that no letter edge attracts the flow.
         stand_in = np.where(clear[..., None] > 0.5, picture, target)
         grays = [cv2.cvtColor(np.clip(v, 0, 255).astype(np.uint8), cv2.COLOR_BGR2GRAY) for v in (target, stand_in)]
-        flow = np.asarray(self._flow.calc(grays[0], grays[1], None), np.float32)
+        flow = np.asarray(self._flow.calc(grays[0], grays[1], np.zeros((*grays[0].shape, 2), np.float32)), np.float32)
         sane = np.asarray((largest_difference(flow) < 10.0) & (both > 0.5), np.float32)
         near, weight = smooth_known(flow, sane, 4.0)
         wide, wide_weight = smooth_known(flow, sane, 16.0)
@@ -698,7 +736,7 @@ class TemporalEraser:
         fill = push_pull(np.where((known > 0.5)[..., None], colors, seen).astype(np.float32), sure)
         key = (rect, tuple(sorted(b.track.id for b in members)))
         previous = self._last_fill.get(key)
-        if previous is not None and previous.index == index - 1 and memory is not None:
+        if previous is not None and previous.index == index - 1 and memory is not None and index - 1 in memory.shot:
             back = np.linalg.inv(memory.to_start[previous.index]) @ memory.to_start[index]
             height, width = known.shape
             sx, sy = (rect[2] - rect[0]) / width, (rect[3] - rect[1]) / height
@@ -725,9 +763,13 @@ class TemporalEraser:
 
     def _repaint(self, out: Image, block: _Block, index: int) -> None:
         assert block.slab_color is not None
-        rect = self._rect_of(block, index)
-        mask = self._mask_of([block], index, rect)
-        out[rect[1] : rect[3], rect[0] : rect[2]][mask > 0] = block.slab_color
+        left, top, right, bottom = self._rect_of(block, index)
+        out[top:bottom, left:right][self._interior_of(block, index) > 0] = block.slab_color
+
+    def _interior_of(self, block: _Block, index: int) -> Mask:
+        """The part of a staying slab that is painted, cropped to the block's rectangle in frame `index`."""
+        inner = replace(block, ink=block.interior(), boxes={})
+        return self._mask_of([inner], index, self._rect_of(block, index))
 
 
 def _sample(values: NDArray[Any], xs: Plane, ys: Plane, interpolation: int) -> NDArray[Any]:

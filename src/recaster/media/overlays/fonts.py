@@ -1,4 +1,4 @@
-"""The fonts that ship with Recaster: which there are, which file carries which weight, and that each file is the right one.
+"""The fonts that ship with Recaster: which there are, which file carries which weight, and that each is the right one.
 
 It holds no drawing: `draw` turns a file into a typeface. No system font is ever looked at, so the same text gives the
 same pixels on every machine. All fonts are under the SIL Open Font License 1.1; the licence files lie beside them, and

@@ -107,7 +107,7 @@ class DoesNotFit(CopyRejected):
 
 @dataclass(frozen=True, slots=True)
 class FontExtents:
-    """Vertical extents of a font per em, as positive numbers: tall letters above, hanging letters below the baseline."""
+    """How far tall letters rise above and hanging letters fall below the baseline, per em, as positive numbers."""
 
     top: float
     bottom: float
@@ -279,7 +279,7 @@ def lay_out(
 
     `measure` gives the advance width per em of a run, `ink` the (top, bottom) of a run's letters per em. At each size
     the old width is tried first, then the width of the safe zone. The block keeps the old alignment edge and, with
-    `anchor="center"`, the old vertical centre, else its old top; it is pushed back into the zone where it would leave it.
+    `anchor="center"`, the old vertical centre, else its old top; it is pushed back into the zone where it would leave.
     """
     frame_width, frame_height = frame_size
     zone_box = zone.box(frame_size)

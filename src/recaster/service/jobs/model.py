@@ -11,10 +11,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from recaster.infra.database import Base, OrganizationOwned
 
-# Targets of foreign keys have to be known before the first row is written.
-from recaster.service.accounts.model import Organization  # noqa: F401
-from recaster.service.projects.model import Project  # noqa: F401
-
 
 class JobStatus(StrEnum):
     """How a job stands."""

@@ -1,0 +1,210 @@
+"""Who is in a clip and where each face is in every frame; which of them is *the* on-camera person. Nothing is swapped here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recaster.errors import FaceUnsuitable, NoFaceFound
+from recaster.media.faces.archive import write_archive
+from recaster.media.faces.networks import (
+    Embedding,
+    FaceBox,
+    FaceDetector,
+    FaceIdentifier,
+    FaceLandmarker,
+    FaceModels,
+    Points,
+    similarity,
+)
+from recaster.media.progress import Progress, silent
+from recaster.media.video import Shot, VideoFacts, read_frames
+
+DETECT_EVERY = 15
+"""Frames between two looks for new faces; a known face is followed in every frame."""
+LEAST_PRESENCE = 0.6
+LEAST_HEIGHT = 48.0
+"""Pixels; a smaller face cannot be swapped well."""
+SAME_PERSON = 0.45
+"""SFace cosine from which two tracks are one person; the usual threshold for single pictures is 0.363."""
+_SAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceTrack:
+    """One person's face over the clip, across cuts."""
+
+    id: str
+    frames: NDArray[np.int32]
+    """Indices of the frames in which the face was found, rising, shape (n,)."""
+    landmarks: NDArray[np.float32]
+    """Points in frame pixels, shape (n, 468, 3)."""
+    embedding: Embedding
+    height: float
+    """Median height from forehead to chin in pixels."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceAnalysis:
+    """All faces of a clip."""
+
+    tracks: tuple[FaceTrack, ...]
+    on_camera: str | None
+    """Id of the on-camera person's track."""
+
+    def track(self, track_id: str) -> FaceTrack:
+        """Return a track by its id, which must exist."""
+        return next(track for track in self.tracks if track.id == track_id)
+
+    def require_on_camera(self) -> FaceTrack:
+        """Return the on-camera person.
+
+        Raises:
+            NoFaceFound: nobody is on camera.
+            FaceUnsuitable: the face is too small.
+        """
+        if self.on_camera is None:
+            raise NoFaceFound("Nobody is on camera in this clip. Pick a source in which one person faces the camera.")
+        track = self.track(self.on_camera)
+        if track.height < LEAST_HEIGHT:
+            raise FaceUnsuitable(
+                f"The face on camera is {track.height:.0f} pixels high; {LEAST_HEIGHT:.0f} are needed. "
+                "Pick a source in which the person is nearer.",
+                field="face_height",
+                value=round(track.height, 1),
+                limit=LEAST_HEIGHT,
+            )
+        return track
+
+    def save(self, path: Path) -> None:
+        """Write the analysis as one NumPy archive, atomically."""
+        arrays: dict[str, NDArray[np.generic]] = {}
+        for position, track in enumerate(self.tracks):
+            arrays[f"frames{position}"] = track.frames
+            arrays[f"landmarks{position}"] = track.landmarks
+            arrays[f"embedding{position}"] = track.embedding
+        values = {"ids": [track.id for track in self.tracks], "heights": [track.height for track in self.tracks]}
+        arrays["values"] = np.frombuffer(json.dumps({**values, "on_camera": self.on_camera}).encode(), np.uint8)
+        write_archive(path, arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> FaceAnalysis:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as archive:
+            values = json.loads(archive["values"].tobytes())
+            tracks = tuple(
+                FaceTrack(
+                    track_id,
+                    archive[f"frames{position}"],
+                    archive[f"landmarks{position}"],
+                    archive[f"embedding{position}"],
+                    float(height),
+                )
+                for position, (track_id, height) in enumerate(zip(values["ids"], values["heights"], strict=True))
+            )
+        return cls(tracks, values["on_camera"])
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """A face followed without interruption."""
+
+    frames: list[int]
+    points: list[Points]
+    embeddings: list[Embedding]
+
+
+def analyse_faces(
+    path: Path,
+    facts: VideoFacts,
+    shots: tuple[Shot, ...],
+    models: FaceModels,
+    progress: Progress = silent,
+) -> FaceAnalysis:
+    """Find, follow and tell apart the faces of a clip.
+
+    Faces are looked for at every cut and every `DETECT_EVERY` frames, and followed in between from each frame's points to
+    the next. Runs of one person are joined by likeness. The on-camera person is who is longest, largest and most central.
+
+    Raises:
+        MediaInvalid: the clip cannot be decoded.
+        Cancelled: `progress` did.
+    """
+    detector, landmarker, identifier = FaceDetector(models), FaceLandmarker(models), FaceIdentifier(models)
+    starts = {shot.first_frame for shot in shots}
+    ended: list[_Run] = []
+    alive: list[_Run] = []
+    for frame in read_frames(path):
+        if frame.index in starts:
+            ended, alive = ended + alive, []
+        going_on = []
+        for run in alive:
+            points, presence = landmarker.near(frame.image, run.points[-1])
+            if presence >= LEAST_PRESENCE and not any(_same_place(points, other.points[-1]) for other in going_on):
+                run.frames.append(frame.index)
+                run.points.append(points)
+                going_on.append(run)
+            else:
+                ended.append(run)
+        alive = going_on
+        if frame.index in starts or frame.index % DETECT_EVERY == 0:
+            for box in detector.find(frame.image):
+                points, presence = landmarker.in_box(frame.image, box)
+                if presence >= LEAST_PRESENCE and not any(_same_place(points, run.points[-1]) for run in alive):
+                    alive.append(_Run([frame.index], [points], []))
+            for run in alive:
+                if len(run.embeddings) < _SAMPLES:
+                    run.embeddings.append(identifier.embed(frame.image, run.points[-1]))
+        progress(frame.index + 1, facts.frame_count)
+    return _judged(ended + alive, facts)
+
+
+def _judged(runs: list[_Run], facts: VideoFacts) -> FaceAnalysis:
+    people: list[tuple[Embedding, list[_Run]]] = []
+    for run in sorted((run for run in runs if run.embeddings), key=lambda run: run.frames[0]):
+        mean = np.mean(run.embeddings, axis=0)
+        embedding = np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), np.float32)
+        taken = set(run.frames)
+        for known, owned in people:
+            apart = all(taken.isdisjoint(other.frames) for other in owned)
+            if apart and similarity(known, embedding) >= SAME_PERSON:
+                owned.append(run)
+                break
+        else:
+            people.append((embedding, [run]))
+    tracks = []
+    for position, (embedding, owned) in enumerate(people):
+        frames = np.concatenate([np.asarray(run.frames, np.int32) for run in owned])
+        landmarks = np.concatenate([np.stack(run.points) for run in owned]).astype(np.float32)
+        height = float(np.median(np.ptp(landmarks[:, :, 1], axis=1)))
+        tracks.append(FaceTrack(f"face{position + 1}", frames, landmarks, embedding, height))
+    ranked = sorted(tracks, key=lambda track: -_weight(track, facts))
+    return FaceAnalysis(tuple(tracks), ranked[0].id if ranked else None)
+
+
+def _weight(track: FaceTrack, facts: VideoFacts) -> float:
+    centre = track.landmarks[:, :, 0].mean(axis=1).mean()
+    off = abs(float(centre) - facts.width / 2) / (facts.width / 2)
+    return len(track.frames) * track.height * (1.2 - off)
+
+
+def _same_place(one: Points, other: Points) -> bool:
+    return _overlap(_bounds(one), _bounds(other)) > 0.3
+
+
+def _bounds(points: Points) -> FaceBox:
+    left, top = points[:, :2].min(axis=0)
+    right, bottom = points[:, :2].max(axis=0)
+    return float(left), float(top), float(right), float(bottom)
+
+
+def _overlap(a: FaceBox, b: FaceBox) -> float:
+    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)

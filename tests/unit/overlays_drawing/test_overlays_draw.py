@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recaster.errors import InvalidInput, ModelMissing
+from recaster.media.overlays.draw import Appearance, SkiaTextDrawer, appearance
+from recaster.media.overlays.fonts import FONT_FOLDER, FONTS, font_manifest, read_font
+from recaster.media.overlays.model import (
+    Animation,
+    OverlayLine,
+    OverlayRole,
+    OverlayTrack,
+    Shadow,
+    Slab,
+    Stroke,
+    TextStyle,
+)
+
+pytestmark = pytest.mark.unit
+
+FRAME = (360, 640)
+BOX = (30.0, 100.0, 330.0, 160.0)
+STYLE = TextStyle("tiktok-sans", 700, 30.0, (255, 255, 255), 1.0, None, None, None, "center", 1.28, 0.0)
+GRAY = 90
+
+
+@pytest.fixture(scope="module")
+def drawer() -> SkiaTextDrawer:
+    return SkiaTextDrawer()
+
+
+@pytest.fixture
+def picture() -> Any:
+    return np.full((640, 360, 3), GRAY, np.uint8)
+
+
+def painted(before: Any, after: Any) -> tuple[int, int, int, int]:
+    ys, xs = np.nonzero((before != after).any(axis=2))
+    return int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1
+
+
+def test_ink_lies_where_the_layout_says(drawer: SkiaTextDrawer, picture: Any) -> None:
+    laid = drawer.layout("play with colour", replace(STYLE, stroke=Stroke((0, 0, 0), 3.0)), BOX, FRAME, max_lines=1)
+    left, top, right, bottom = painted(picture, drawer.draw(picture, laid))
+    assert (left, right) == pytest.approx((laid.box[0], laid.box[2]), abs=4)
+    assert (top, bottom) == pytest.approx((laid.box[1], laid.box[3]), abs=1.6)
+
+
+def test_drawing_leaves_the_given_picture_alone_and_is_the_same_each_time(drawer: SkiaTextDrawer, picture: Any) -> None:
+    laid = drawer.layout("same 🔥", STYLE, BOX, FRAME)
+    first = drawer.draw(picture, laid)
+    assert (picture == GRAY).all()
+    assert np.array_equal(first, SkiaTextDrawer().draw(picture, laid))
+
+
+def test_accents_and_tails_are_not_clipped(drawer: SkiaTextDrawer, picture: Any) -> None:
+    laid = drawer.layout("ÅÂŜ gjy", replace(STYLE, rotation=9.0), BOX, FRAME, max_lines=1)
+    big = replace(laid, style=laid.style)
+    out = drawer.draw(picture, big)
+    # The same ink drawn far larger has the same share above the capitals: nothing was cut off.
+    assert painted(picture, out)[1] < laid.box[1] + 6
+    assert (out[0] == GRAY).all()
+    assert (out[-1] == GRAY).all()
+
+
+def test_emoji_come_in_colour_and_in_their_place(drawer: SkiaTextDrawer, picture: Any) -> None:
+    stroked = replace(STYLE, stroke=Stroke((0, 0, 0), 3.0))
+    laid = drawer.layout("ok 🔥", stroked, BOX, FRAME, max_lines=1)
+    out = drawer.draw(picture, laid).astype(int)
+    right = out[:, int(laid.box[2] - 32) :]
+    vivid = right.max(axis=2) - right.min(axis=2) > 80
+    assert vivid.sum() > 150
+    red_over_blue = right[vivid][:, 2].mean() - right[vivid][:, 0].mean()
+    assert red_over_blue > 60  # a flame, and not with red and blue swapped
+
+
+def test_fill_and_stroke_have_the_colours_of_the_style(drawer: SkiaTextDrawer, picture: Any) -> None:
+    styled = replace(STYLE, size=40.0, weight=900, fill=(250, 20, 30), stroke=Stroke((10, 200, 40), 4.0))
+    out = drawer.draw(picture, drawer.layout("HI", styled, BOX, FRAME))
+    colours = {tuple(int(v) for v in c) for c in out.reshape(-1, 3)}
+    assert (30, 20, 250) in colours
+    assert (40, 200, 10) in colours
+
+
+def test_a_slab_is_painted_behind_every_line_without_a_slit(drawer: SkiaTextDrawer, picture: Any) -> None:
+    slab = Slab((0, 0, 200), 1.0, 8.0, 10.0, 4.0, True)
+    laid = drawer.layout("one line\nand two", replace(STYLE, slab=slab), (20.0, 100.0, 340.0, 190.0), FRAME)
+    out = drawer.draw(picture, laid)
+    column = out[int(laid.box[1]) + 3 : int(laid.box[3]) - 3, 180]
+    assert not (column == GRAY).all(axis=1).any()
+    assert (out[int(laid.box[1]) + 2, int(laid.center[0])] == (200, 0, 0)).all()
+
+
+def test_a_shadow_falls_to_its_side(drawer: SkiaTextDrawer, picture: Any) -> None:
+    shadow = Shadow((0, 0, 0), 0.8, 6.0, 5.0, 2.0)
+    laid = drawer.layout("shade", STYLE, BOX, FRAME)
+    plain = painted(picture, drawer.draw(picture, laid))
+    shaded = painted(picture, drawer.draw(picture, replace(laid, style=replace(STYLE, shadow=shadow))))
+    assert shaded[2] >= plain[2] + 5
+    assert shaded[3] >= plain[3] + 4
+    assert abs(shaded[0] - plain[0]) <= 1
+
+
+def test_alpha_scale_and_offset(drawer: SkiaTextDrawer, picture: Any) -> None:
+    laid = drawer.layout("moving", STYLE, BOX, FRAME)
+    full = drawer.draw(picture, laid)
+    half = drawer.draw(picture, laid, Appearance(alpha=0.5))
+    assert int(half.max()) == pytest.approx((255 + GRAY) / 2, abs=2)
+    assert np.array_equal(drawer.draw(picture, laid, Appearance(alpha=0.0)), picture)
+    a, b = painted(picture, full), painted(picture, drawer.draw(picture, laid, Appearance(offset=(-7.0, 11.0))))
+    assert (b[0] - a[0], b[1] - a[1]) == (-7, 11)
+    c = painted(picture, drawer.draw(picture, laid, Appearance(scale=0.7)))
+    assert (c[2] - c[0]) / (a[2] - a[0]) == pytest.approx(0.7, abs=0.03)
+    assert (c[0] + c[2]) / 2 == pytest.approx((a[0] + a[2]) / 2, abs=1.5)
+
+
+def test_text_off_the_frame_is_cut_at_its_edge(drawer: SkiaTextDrawer, picture: Any) -> None:
+    laid = drawer.layout("edge", STYLE, BOX, FRAME)
+    out = drawer.draw(picture, laid, Appearance(offset=(-150.0, -140.0)))
+    assert out.shape == picture.shape
+    assert np.array_equal(drawer.draw(picture, laid, Appearance(offset=(4000.0, 0.0))), picture)
+
+
+def test_no_tofu_is_ever_drawn(drawer: SkiaTextDrawer, picture: Any) -> None:
+    laid = drawer.layout("字", STYLE, BOX, FRAME)
+    with pytest.raises(InvalidInput, match="字"):
+        drawer.draw(picture, laid)
+
+
+def test_a_layout_of_another_frame_size_is_refused(drawer: SkiaTextDrawer) -> None:
+    laid = drawer.layout("a", STYLE, BOX, FRAME)
+    with pytest.raises(InvalidInput):
+        drawer.draw(np.zeros((100, 100, 3), np.uint8), laid)
+
+
+def track(entry: Animation, leave: Animation) -> OverlayTrack:
+    line = OverlayLine("x", ((0, 0), (1, 0), (1, 1), (0, 1)), 1.0)
+    return OverlayTrack("ov1", (line,), 10, 29, 20, BOX, (), STYLE, entry, leave, OverlayRole.TEXT, 1.0)
+
+
+def test_appearance_follows_the_old_timing() -> None:
+    still = track(Animation("none", 0), Animation("none", 0))
+    assert appearance(still, 9) is None
+    assert appearance(still, 30) is None
+    assert appearance(still, 10) == Appearance()
+    fading = track(Animation("fade", 3), Animation("fade", 3))
+    alphas = [a.alpha for f in range(10, 30) if (a := appearance(fading, f)) is not None]
+    assert alphas[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])
+    assert alphas[-4:] == pytest.approx([1.0, 0.75, 0.5, 0.25])
+    popping = appearance(track(Animation("pop", 4), Animation("none", 0)), 10)
+    assert popping is not None
+    assert 0.7 < popping.scale < 1.0
+    typed = [appearance(track(Animation("typed", 9), Animation("none", 0)), f) for f in (10, 14, 19)]
+    shown = [a.shown for a in typed if a]
+    assert shown == sorted(shown)
+    assert shown[-1] == 1.0
+
+
+def test_typed_text_grows_from_its_start(drawer: SkiaTextDrawer, picture: Any) -> None:
+    laid = drawer.layout("typed text", STYLE, BOX, FRAME, max_lines=1)
+    a, b = (painted(picture, drawer.draw(picture, laid, Appearance(shown=s))) for s in (0.4, 1.0))
+    assert a[0] == b[0]
+    assert a[2] < b[2] - 20
+
+
+def test_every_shipped_font_has_its_hash_licence_and_letters() -> None:
+    manifest = font_manifest()
+    assert {entry.key for entry in manifest} == {*FONTS, "noto-color-emoji"}
+    for entry in manifest:
+        assert len(read_font(entry)) > 50_000
+        assert "OPEN FONT LICENSE" in (FONT_FOLDER / entry.licence_file).read_text().upper()
+        assert entry.commercial_use
+    for family in FONTS.values():
+        assert {e.weight for e in manifest if e.key == family.key} == set(family.weights)
+
+
+def test_a_tampered_font_file_is_refused(tmp_path: Any) -> None:
+    entry = font_manifest()[0]
+    (tmp_path / entry.file).write_bytes(b"not a font")
+    with pytest.raises(ModelMissing, match=entry.file):
+        read_font(entry, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Größe für später", "¿por qué tarda tanto?", "três coisas", "žluťoučký kůň", "Привет", "αβγ", "Tiếng Việt ư"],
+)
+def test_shipped_fonts_have_the_letters_of_their_scripts(drawer: SkiaTextDrawer, text: str) -> None:
+    assert drawer.fits(text, STYLE, BOX, FRAME).missing_glyphs == ()
