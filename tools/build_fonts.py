@@ -100,9 +100,10 @@ def text_font(source: Source, weight: int, package: Path, scratch: Path) -> byte
     merged.recalcTimestamp = False
     out = scratch / "merged.ttf"
     merged.save(out)
-    # The merger stamps the time of day into `head` whatever it is told: put the source's date back.
+    # The merger stamps the time of day into `head` whatever it is told: put the sources' dates back.
     dated = TTFont(out, recalcTimestamp=False)
-    dated["head"].modified = max(TTFont(part)["head"].modified for part in parts)
+    for date in ("created", "modified"):
+        setattr(dated["head"], date, max(getattr(TTFont(part)["head"], date) for part in parts))
     dated.save(out)
     return out.read_bytes()
 

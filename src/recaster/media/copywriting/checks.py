@@ -33,12 +33,26 @@ _PROFANITY_LANGUAGES = {"en": "english", "es": "spanish", "fr": "french", "de": 
 _NUMBER = regex.compile(r"\p{N}+(?:[.,:]\p{N}+)*")
 _MONEY_OR_SHARE = regex.compile(r"[$€£¥%]|\b(?:usd|eur|dollars?|euros?|pounds?|percent|por ciento|pour cent|prozent)\b")
 _PROMISES: dict[str, tuple[str, ...]] = {
-    "en": ("best", "fastest", "cheapest", "number one", "guarantee", "guaranteed", "cure", "cures", "heal", "risk-free",
-           "clinically", "proven", "miracle", "get rich", "lose weight", "free", "always works", "never fails"),
-    "es": ("mejor del mundo", "garantizado", "garantizada", "cura", "milagro", "gratis", "sin riesgo", "comprobado", "el más barato"),
-    "fr": ("meilleur du monde", "garanti", "garantie", "guérit", "miracle", "gratuit", "gratuite", "sans risque", "prouvé"),
-    "de": ("beste der welt", "garantiert", "heilt", "wunder", "kostenlos", "gratis", "risikofrei", "bewiesen", "billigste"),
-    "pt": ("melhor do mundo", "garantido", "garantida", "cura", "milagre", "grátis", "gratuito", "sem risco", "comprovado"),
+    "en": (
+        "best", "fastest", "cheapest", "number one", "guarantee", "guaranteed", "cure", "cures", "heal", "risk-free",
+        "clinically", "proven", "miracle", "get rich", "lose weight", "free", "always works", "never fails",
+    ),
+    "es": (
+        "mejor del mundo", "garantizado", "garantizada", "cura", "milagro", "gratis", "sin riesgo", "comprobado",
+        "el más barato", "adelgaza", "perder peso",
+    ),
+    "fr": (
+        "meilleur du monde", "garanti", "garantie", "guérit", "miracle", "gratuit", "gratuite", "sans risque", "prouvé",
+        "perdre du poids",
+    ),
+    "de": (
+        "beste der welt", "garantiert", "heilt", "wunder", "kostenlos", "gratis", "risikofrei", "bewiesen",
+        "billigste", "abnehmen",
+    ),
+    "pt": (
+        "melhor do mundo", "garantido", "garantida", "cura", "milagre", "grátis", "gratuito", "sem risco", "comprovado",
+        "emagrecer", "perder peso",
+    ),
 }  # fmt: skip
 
 

@@ -1,15 +1,16 @@
 """The formula corpus: meanings of overlays, how they are worded in a source, and how they may be worded anew.
 
-One TOML file per language under `data/` that a copywriter can edit. A table is one meaning: `role`, `match` (wordings of
-a source line) and `write` (new wordings). Files of all languages share the table names, so that a line matched in one
-language can be written in another, as long as the new wording takes no words over from the source.
+One TOML file per language under `data/` that a copywriter can edit. A table is one meaning: `role`, `match`
+(wordings of a source line) and `write` (new wordings). Files of all languages share the table names, so that a line
+matched in one language can be written in another, as long as the new wording takes no words over from the source.
 
-Notation in `match`: `{n}` a number or number word · `{t}` a time of day · `{x}` `{y}` one to nine words · `{ing}` one to
-eight words that begin with an -ing form (or have it in second place) · `{do}` an instruction beginning with a known verb ·
-`{name:a|b}` one of the alternatives, kept under that name · `(a|b)` one of the alternatives. Upper and lower case,
-numbering, emoji and final punctuation do not matter. In `write` the same slots stand for what was found; `{app}` is the
-brand's app name and `{topic}` `{activity}` `{goal}` `{habit}` `{pain}` are the brand's vocabulary, so a wording is used
-only where the brand supplies the word. `weak = true` marks meanings that are used where nothing else matches.
+Notation in `match`: `{n}` a number or number word · `{t}` a time of day · `{x}` `{y}` one to nine words · `{ing}`
+one to eight words that begin with an -ing form (or have it in second place) · `{do}` an instruction beginning with
+a known verb · `{name:a|b}` one of the alternatives, kept under that name · `(a|b)` one of the alternatives. Upper
+and lower case, numbering, emoji and final punctuation do not matter. In `write` the same slots stand for what was
+found; `{app}` is the brand's app name and `{topic}` `{activity}` `{goal}` `{habit}` `{pain}` are the brand's
+vocabulary, so a wording is used only where the brand supplies the word. `weak = true` marks meanings that are used
+where nothing else matches.
 
 Nothing is chosen here; see `formulas`.
 """

@@ -1,11 +1,12 @@
 """The embedded adapter: new wordings from the formula corpus and the brand's message bank, offline and repeatable.
 
-What is topical in a source (hook, list, set-up, pay-off) is taken from the message bank as a whole or not at all, so that
-a hook never promises another list than the one that follows. Otherwise each line is matched with the corpus, which keeps
-its meaning and its own words. A line for which nothing good exists is kept. It never returns a line that `checks` refuses.
+What is topical in a source (hook, list, set-up, pay-off) is taken from the message bank as a whole or not at all,
+so that a hook never promises another list than the one that follows. Otherwise each line is matched with the
+corpus, which keeps its meaning and its own words. A line for which nothing good exists is kept. It never returns a
+line that `checks` refuses.
 
-Method: candidates are ranked by likeness of length, use of the brand's name where it helps, fluency, and variety across
-the video; equal ones are told apart by the request's seed.
+Method: candidates are ranked by likeness of length, use of the brand's name where it helps, fluency, and variety
+across the video; equal ones are told apart by the request's seed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
+from itertools import pairwise
 
 import emoji
 import regex
@@ -336,7 +339,7 @@ def _common_starts() -> frozenset[str]:
 
 def _stutters(text: str) -> bool:
     said = words(text)
-    return any(one == other and len(one) > 1 for one, other in zip(said, said[1:], strict=False))
+    return any(one == other and len(one) > 1 for one, other in pairwise(said))
 
 
 def _brand_words(brand: BrandProfile, language: str) -> dict[str, str]:
