@@ -14,6 +14,7 @@ from recaster import __version__
 from recaster.cli import models
 from recaster.cli.accounts import credits_app, keys_app, projects_app
 from recaster.cli.console import fail
+from recaster.cli.demo import demo
 from recaster.cli.doctor import doctor
 from recaster.cli.remix import remix
 from recaster.cli.serve import serve, work
@@ -36,6 +37,7 @@ app.command()(doctor)
 app.command()(serve)
 app.command("worker")(work)
 app.command()(remix)
+app.command()(demo)
 
 
 @app.command()

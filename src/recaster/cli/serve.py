@@ -78,7 +78,9 @@ def _require_models(settings: Settings) -> None:
 
 
 def _end_with_server() -> None:
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: its lock would be held when the interpreter ends.
+    while os.read(0, 1024):
+        pass
     os._exit(RecasterError.exit_code)
 
 

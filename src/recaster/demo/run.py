@@ -22,6 +22,7 @@ from typing import Any
 
 import cv2
 import httpx2
+import numpy as np
 
 from recaster.demo.sheet import contact_sheet
 from recaster.demo.source import make_source_clip
@@ -116,7 +117,7 @@ def _reference_pictures(folder: Path, files: Mapping[str, Path], target: Path) -
         image = cv2.imread(str(folder / f"{name}.jpg"))
         if image is None:
             raise NotInstalled(f"The picture {name}.jpg is missing in {folder}. Reinstall the package `openpeople`.")
-        for position, (left, top, right, bottom) in enumerate(find_faces(image, models)):
+        for position, (left, top, right, bottom) in enumerate(find_faces(np.asarray(image, np.uint8), models)):
             margin_x, margin_y = 0.45 * (right - left), 0.45 * (bottom - top)
             x0, y0 = max(0, int(left - margin_x)), max(0, int(top - margin_y))
             x1, y1 = min(image.shape[1], int(right + margin_x)), min(image.shape[0], int(bottom + margin_y))

@@ -14,8 +14,6 @@ from recaster.errors import InvalidInput
 from recaster.infra.files import atomic_file
 from recaster.media.overlays.model import OverlayRole, TextStyle
 
-PLAN_VERSION = 1
-
 
 class PlanPart(BaseModel):
     """Strict, immutable piece of a plan."""
@@ -55,7 +53,7 @@ class PlannedFace(PlanPart):
 class RemixPlan(PlanPart):
     """All decisions for one remix."""
 
-    version: Literal[1] = PLAN_VERSION
+    version: Literal[1] = 1
     source_sha256: str
     persona_sha256: str
     width: int

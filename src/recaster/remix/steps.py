@@ -266,8 +266,8 @@ def _layout(drawer: TextDrawer, overlay: PlannedOverlay, track: OverlayTrack, fa
 
 
 def _most_lines(track: OverlayTrack) -> int:
-    """A new text may take one line more than the old one: two short lines read better than one crammed one."""
-    return len(track.lines) + 1 if len(track.lines) > 1 else 2 if track.style.slab is None else 1
+    """A new text takes no more lines than the old one: what stands below it stays clear."""
+    return len(track.lines)
 
 
 def _one_line(text: str) -> str:

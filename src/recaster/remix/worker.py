@@ -11,6 +11,7 @@ from recaster.infra.logging import configure_logging
 from recaster.infra.settings import Settings
 from recaster.infra.storage import open_storage
 from recaster.remix.workflow import PersonaWorkflow, RemixWorkflow
+from recaster.service.jobs.service import forgive_attempts
 
 GRACE_SECONDS = 5
 """How long a stopping worker waits for running jobs; what does not end is taken up by the next worker."""
@@ -33,5 +34,7 @@ def run_worker(settings: Settings) -> None:
     try:
         stop.wait()
     finally:
+        unfinished = worker.running()
         worker.shutdown(GRACE_SECONDS)
+        forgive_attempts(database, unfinished)
         database.dispose()

@@ -159,10 +159,12 @@ def has_required_term(brand: BrandProfile, text: str, language: str) -> bool:
 def claims(text: str, source: str, brand: BrandProfile, language: str) -> tuple[str, ...]:
     """Return numbers, prices, shares, superlatives and promises of `text` that nobody has approved.
 
-    Approved is what stands in the source line, in the approved facts, or in the message bank, which the brand wrote.
+    Approved is what stands in the source line or in an approved fact, and a text that is one of the message bank's as
+    a whole: the brand wrote it. A word of the bank is not approved in another sentence.
     """
-    own_words = (text for roles in brand.message_bank.values() for texts in roles.values() for text in texts)
-    approved = " ".join((source, *brand.approved_facts, *own_words)).casefold()
+    if _is_from_bank(text, source, brand, language):
+        return ()
+    approved = " ".join((source, *brand.approved_facts)).casefold()
     body = text[len(list_mark(text)) :].casefold()
     found = [match for match in _NUMBER.findall(body) if match not in _NUMBER.findall(approved)]
     found += [match for match in _MONEY_OR_SHARE.findall(body) if match not in approved]

@@ -15,6 +15,8 @@ from lingua import IsoCode639_1, Language, LanguageDetector, LanguageDetectorBui
 
 from recaster.media.copywriting.brand import base_language
 
+SURE = 0.7
+"""Least confidence of the n-gram models; on 150 short lines every answer above it was right, and 57 had none."""
 SUPPORTED = ("en", "es", "fr", "de", "pt")
 """Base languages among which the language of a source is looked for."""
 
@@ -233,7 +235,7 @@ def words(text: str) -> list[str]:
 
 
 def detect_language(lines: Iterable[str], among: tuple[str, ...] = SUPPORTED) -> str | None:
-    """Return the base language of all lines together, or None where there are no words to tell it from."""
+    """Return the base language of all lines together, or None where the words do not tell."""
     said = [word for line in lines for word in words(line)]
     if not said:
         return None
@@ -242,8 +244,10 @@ def detect_language(lines: Iterable[str], among: tuple[str, ...] = SUPPORTED) ->
     if votes and votes[-1][0] > 0 and (len(votes) == 1 or votes[-1][0] >= 3 * votes[-2][0] or not votes[-2][0]):
         return votes[-1][1]
     text = " ".join(said)
-    found = _detector(among).detect_language_of(text)
-    return None if found is None else found.iso_code_639_1.name.lower()
+    values = _detector(among).compute_language_confidence_values(text)
+    # A single odd word must not turn a video into one of another language: below this share the models only guess.
+    sure = [value.language for value in values if value.value >= SURE]
+    return sure[0].iso_code_639_1.name.lower() if sure else None
 
 
 def is_leftover(text: str, source: str, target: str, brand_terms: frozenset[str]) -> bool:

@@ -141,7 +141,7 @@ def analyse_faces(
     for frame in read_frames(path):
         if frame.index in starts:
             ended, alive = ended + alive, []
-        going_on = []
+        going_on: list[_Run] = []
         for run in alive:
             points, presence = landmarker.near(frame.image, run.points[-1])
             if presence >= LEAST_PRESENCE and not any(_same_place(points, other.points[-1]) for other in going_on):

@@ -17,7 +17,7 @@ def write_archive(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, allow_pickle=False, **dict(arrays))
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)

@@ -201,7 +201,9 @@ def _restlessness(reference: Reference) -> float:
     """How far a face is from neutral and frontal; open eyes, closed mouth, sharp and large come first."""
     mouth, _, lift, _, eyes = (float(value) for value in reference.expression)
     size = reference.image.shape[0] / _CROP
-    return 3 * mouth + abs(lift) + max(0.0, 0.12 - eyes) * 4 + abs(yaw_degrees(reference.landmarks)) / 60 - 0.6 * size
+    return float(
+        3 * mouth + abs(lift) + max(0.0, 0.12 - eyes) * 4 + abs(yaw_degrees(reference.landmarks)) / 60 - 0.6 * size
+    )
 
 
 def _varied(person: Sequence[Reference]) -> list[Reference]:

@@ -30,6 +30,8 @@ MOST_YAW = 42.0
 """Degrees beyond which the source's own face stays."""
 SMOOTHING = 3
 """Frames before and after that landmarks are averaged over."""
+JUMP = 0.08
+"""Movement from one frame to the next, over the face's width, that is a cut or too fast to be averaged over."""
 BLENDED_REFERENCES = 2
 _EXPRESSION_SCALE = np.array([1.0, 1.0, 1.2, 0.5, 0.3], np.float32)
 
@@ -148,14 +150,18 @@ class _MeshSession:
 
 
 def _smoothed(frames: NDArray[np.int32], points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Average each frame's points with its neighbours' (Gaussian), never over a gap in the frames."""
+    """Average each frame's points with its neighbours' (Gaussian), never over a gap or a jump."""
     result = np.zeros_like(points)
     total = np.zeros(len(frames), np.float32)
+    # A track goes on across cuts; positions from the two sides of a cut must not be mixed.
+    moved = np.median(np.linalg.norm(np.diff(points[:, :, :2], axis=0), axis=-1), axis=1)
+    width = np.ptp(points[:, :, 0], axis=1)[1:]
+    run = np.concatenate([[0], np.cumsum(moved > JUMP * width)])
     for shift in range(-SMOOTHING, SMOOTHING + 1):
         weight = float(np.exp(-shift * shift / 2.5))
         for row in range(len(frames)):
             other = row + shift
-            if 0 <= other < len(frames) and frames[other] - frames[row] == shift:
+            if 0 <= other < len(frames) and frames[other] - frames[row] == shift and run[other] == run[row]:
                 result[row] += weight * points[other]
                 total[row] += weight
     return np.asarray(result / total[:, None, None], np.float32)
@@ -269,7 +275,7 @@ def _face_mask(points: NDArray[np.float32], shape: tuple[int, int]) -> Plane:
     oval = points[list(OVAL)]
     centre = oval.mean(axis=0)
     mask = _filled(centre + (oval - centre) * 0.93, shape)
-    mask = cv2.GaussianBlur(mask, (0, 0), max(1.0, 0.03 * width))
+    mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), max(1.0, 0.03 * width)), np.float32)
     # The blur must not reach the edge of the mesh, where the texture ends.
     mask *= _filled(centre + (oval - centre) * 0.985, shape)
     for eye in EYES:
@@ -295,7 +301,7 @@ def _relit(texture: Plane, target: Image, mask: Plane) -> Plane:
     new = cv2.cvtColor(np.clip(texture, 0, 255).astype(np.float32) / 255.0, cv2.COLOR_BGR2Lab)
     weight = (mask > 0.2).astype(np.float32)
     sigma = 0.11 * float(np.sqrt(max(weight.sum(), 1.0)))
-    own_low, new_low = _low(own, weight, sigma), _low(new, weight, sigma)
+    own_low, new_low = (_low(np.asarray(one, np.float32), weight, sigma) for one in (own, new))
     detail = new - new_low
     inside = weight > 0
     if inside.any():

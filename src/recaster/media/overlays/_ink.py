@@ -14,7 +14,7 @@ import emoji
 import numpy as np
 from numpy.typing import NDArray
 
-from recaster.media.overlays.model import OverlayLine, OverlayRole, OverlayTrack
+from recaster.media.overlays.model import OverlayLine, OverlayRole, OverlayTrack, Slab
 from recaster.media.video.model import Image, Mask
 
 
@@ -29,15 +29,18 @@ class InkMask:
 
 
 def support_box(track: OverlayTrack, width: int, height: int) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of the pixels that may belong to the block, clipped to the frame."""
-    reach = 0.55 * track.style.size + 6
+    """Left, top, right, bottom of the pixels that may belong to the block, clipped to the frame.
+
+    Sideways there is room for emoji that the reader left out, up and down for a slab it did not see.
+    """
+    aside, upright = 2.6 * track.style.size + 6, 0.8 * track.style.size + 6
     xs = [p[0] for line in track.lines for p in line.polygon] + [track.box[0], track.box[2]]
     ys = [p[1] for line in track.lines for p in line.polygon] + [track.box[1], track.box[3]]
     return (
-        max(0, math.floor(min(xs) - reach)),
-        max(0, math.floor(min(ys) - reach)),
-        min(width, math.ceil(max(xs) + reach)),
-        min(height, math.ceil(max(ys) + reach)),
+        max(0, math.floor(min(xs) - aside)),
+        max(0, math.floor(min(ys) - upright)),
+        min(width, math.ceil(max(xs) + aside)),
+        min(height, math.ceil(max(ys) + upright)),
     )
 
 
@@ -152,9 +155,22 @@ def find_ink(track: OverlayTrack, samples: list[Image], left: int, top: int) -> 
         if start or end:
             whole |= _emoji_mask(track, line, start, end, shape, left, top)
     whole = _grow(whole, fringe)
-    if style.slab is not None:
-        whole |= _slab_mask(track, samples, shape, left, top)
-    return InkMask(left, top, whole)
+    if style.slab is not None and style.slab.opacity <= 0.9:
+        whole |= _translucent_slab(track, style.slab, shape, left, top)
+    else:
+        color = style.slab.color if style.slab is not None else _flat_surround(track, samples, fill, left, top)
+        if color is not None:
+            whole |= _opaque_slab(track, samples, color, shape, left, top)
+    return _trimmed(InkMask(left, top, whole))
+
+
+def _trimmed(ink: InkMask) -> InkMask:
+    rows, columns = np.flatnonzero(ink.mask.any(axis=1)), np.flatnonzero(ink.mask.any(axis=0))
+    if not len(rows):
+        return InkMask(ink.left, ink.top, ink.mask[:1, :1])
+    top, left = int(rows[0]), int(columns[0])
+    cut = ink.mask[top : int(rows[-1]) + 1, left : int(columns[-1]) + 1]
+    return InkMask(ink.left + left, ink.top + top, np.ascontiguousarray(cut))
 
 
 def _emoji_mask(
@@ -182,40 +198,63 @@ def _emoji_mask(
     return np.asarray(room, np.uint8)
 
 
-def _slab_mask(track: OverlayTrack, samples: list[Image], shape: tuple[int, int], left: int, top: int) -> Mask:
+def _flat_surround(
+    track: OverlayTrack, samples: list[Image], fill: Mask, left: int, top: int
+) -> tuple[int, int, int] | None:
+    """The one colour (red, green, blue) that lies around the letters in all samples; None where there is no such colour.
+
+    It finds a slab that the block's description lacks: a black slab around white letters is easily taken for an outline.
+    An outline ends close to the letters, so only pixels farther out are asked.
+    """
+    shape = fill.shape
+    stroke = track.style.stroke.width if track.style.stroke else 0.0
+    band = np.zeros(shape, np.uint8)
+    for line in track.lines:
+        band |= _paint(shape, _band(line, *(4 * (0.2 * track.style.size,))), left, top)
+    beyond = (band > 0) & (_grow(cv2.bitwise_and(fill, band), stroke + 3.0) == 0)
+    if int(beyond.sum()) < 0.06 * int((band > 0).sum()):
+        return None
+    pixels = np.concatenate([sample[beyond] for sample in samples]).astype(np.int16)
+    color = np.median(pixels, axis=0)
+    share = float((np.abs(pixels - color).max(axis=1) <= 28).mean())
+    return (int(color[2]), int(color[1]), int(color[0])) if share > 0.8 else None
+
+
+def _slab_lines(track: OverlayTrack, shape: tuple[int, int], left: int, top: int) -> Mask:
+    """The lines grown by the slab's padding as far as it is known, with room for emoji at their ends."""
     slab = track.style.slab
-    assert slab is not None
-    lines = np.zeros(shape, np.uint8)
+    pad_x, pad_y = (slab.padding_x, slab.padding_y) if slab else (0.0, 0.0)
+    out = np.zeros(shape, np.uint8)
     for line in track.lines:
         start, end = _emoji_counts(line.text)
         reach = 1.15 * track.style.size
-        band = _band(line, slab.padding_x, slab.padding_x, slab.padding_y, slab.padding_y)
-        lines |= _paint(shape, band, left, top)
-        if start or end:
-            wide = _band(
-                line, slab.padding_x + start * reach, slab.padding_x + end * reach, slab.padding_y, slab.padding_y
-            )
-            lines |= _paint(shape, wide, left, top)
-    box = np.zeros(shape, np.uint8)
-    cv2.rectangle(
-        box,
-        (math.floor(track.box[0]) - left - 4, math.floor(track.box[1]) - top - 4),
-        (math.ceil(track.box[2]) - left + 4, math.ceil(track.box[3]) - top + 4),
-        255,
-        cv2.FILLED,
-    )
-    if slab.opacity > 0.9:
-        alike = cv2.bitwise_and(_alike(samples, slab.color, 40, 0.8), box)
-        body = _touching(np.asarray(alike, np.uint8), lines)
-        body = _with_holes_filled(np.asarray(cv2.bitwise_or(body, lines), np.uint8), 4 * track.style.size**2)
-        # Slab-coloured background must not flood the whole box: the body stays near the lines.
-        near = _grow(lines, 0.5 * track.style.size)
-        body = np.asarray(cv2.bitwise_and(body, near), np.uint8)
-    else:
-        body = np.asarray(cv2.bitwise_and(lines, box) if not slab.per_line else lines, np.uint8)
-        if not slab.per_line:
-            body = box
+        out |= _paint(shape, _band(line, pad_x + start * reach, pad_x + end * reach, pad_y, pad_y), left, top)
+    return out
+
+
+def _opaque_slab(
+    track: OverlayTrack, samples: list[Image], color: tuple[int, int, int], shape: tuple[int, int], left: int, top: int
+) -> Mask:
+    """The slab as the picture shows it: its colour, connected to the lines, with everything that stands on it."""
+    size = track.style.size
+    lines = _slab_lines(track, shape, left, top)
+    near = np.zeros(shape, np.uint8)
+    for line in track.lines:
+        near |= _paint(shape, _band(line, 2.6 * size, 2.6 * size, 0.7 * size, 0.7 * size), left, top)
+    alike = cv2.bitwise_and(_alike(samples, color, 40, 0.8), cv2.bitwise_or(near, lines))
+    body = _touching(np.asarray(alike, np.uint8), lines)
+    body = _with_holes_filled(np.asarray(cv2.bitwise_or(body, lines), np.uint8), 4 * size * size)
     return _grow(body, 4)
+
+
+def _translucent_slab(track: OverlayTrack, slab: Slab, shape: tuple[int, int], left: int, top: int) -> Mask:
+    """The slab as its description has it: what shines through has no colour to look for."""
+    if slab.per_line:
+        return _grow(_slab_lines(track, shape, left, top), 4)
+    box = np.zeros(shape, np.uint8)
+    corners = [round(v) for v in track.box]
+    cv2.rectangle(box, (corners[0] - left, corners[1] - top), (corners[2] - left, corners[3] - top), 255, cv2.FILLED)
+    return _grow(box, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +264,7 @@ class Highlight:
     color: tuple[int, int, int]
     """Blue, green, red."""
     band: Mask
-    """Where the box can be, on the same grid as the block's `InkMask`."""
+    """Where the box can be, on the grid of the block's support."""
 
     def mask(self, crop: Image) -> Mask:
         """Pixels of the box and of the word on it in one frame's crop."""

@@ -342,6 +342,11 @@ class TemporalEraser:
     def _finish(self, track: OverlayTrack, samples: list[Image], crops: dict[int, bytes], keep_slab: bool) -> _Block:
         block, highlight = self._make_block(track, samples, keep_slab)
         if highlight is not None:
+            left, top, right, bottom = support_box(track, *self._size)
+            wide = np.zeros((bottom - top, right - left), np.uint8)
+            y, x = block.ink.top - top, block.ink.left - left
+            wide[y : y + block.ink.mask.shape[0], x : x + block.ink.mask.shape[1]] = block.ink.mask
+            block.ink = InkMask(left, top, wide)  # the box is found on the whole support
             for index, packed in crops.items():
                 crop = np.asarray(cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_COLOR), np.uint8)
                 block.boxes[index] = np.packbits(highlight.mask(crop) > 0)

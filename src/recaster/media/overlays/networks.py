@@ -118,7 +118,7 @@ class LineDetector:
             if min(size) < 3:
                 continue
             corners = cv2.boxPoints((centre, size, angle))
-            score = _mean_inside(probability, corners)
+            score = _mean_inside(probability, np.asarray(corners, np.float32))
             if score < self._box_threshold:
                 continue
             grow = size[0] * size[1] * self._unclip / (2 * (size[0] + size[1]))

@@ -132,7 +132,7 @@ class RapidTextReader:
         alive: list[_Line] = []
         for frame in read_frames(path, every=step):
             found = self._detector.detect(frame.image, scale)
-            gray = cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY)
+            gray = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), np.uint8)
             going_on: list[_Line] = []
             for detected in found:
                 edges = _edges(gray, detected.quad)

@@ -26,6 +26,8 @@ _SLAB_SHARE = 0.36
 """Share of a line's box that one even colour must fill to be a slab."""
 _SLAB_SPREAD = 26.0
 """Colour distance (0–441) within which pixels count as the same even colour."""
+_PADDING = 0.27
+"""Padding of the detector's boxes on each side, in heights of the box."""
 _WIDEST_PADDING = 0.6
 """Widest slab around the ink, in heights of the line's box."""
 _WEIGHT = 700
@@ -96,22 +98,32 @@ def _measure(line: OverlayLine, crop: Image, origin: tuple[int, int]) -> _Ink:
         stroke = None
     else:
         ink, fill, stroke = _outlined(part)
-    ink &= ~_colorful_ends(part, fill)[None, :]
-    rows, columns = np.flatnonzero(ink.mean(axis=1) > 0.02), np.flatnonzero(ink.any(axis=0))
-    if rows.size == 0 or columns.size == 0:
-        rows, columns = np.array([0, part.shape[0] - 1]), np.array([0, part.shape[1] - 1])
-    place = (
-        origin[0] + left + float(columns[0]),
-        origin[1] + top + float(rows[0]),
-        origin[0] + left + float(columns[-1]) + 1,
-        origin[1] + top + float(rows[-1]) + 1,
-    )
+    if slab_color is None:
+        place = _inset(line)
+    else:
+        ink &= ~_colorful_ends(part, fill)[None, :]
+        rows, columns = np.flatnonzero(ink.mean(axis=1) > 0.02), np.flatnonzero(ink.any(axis=0))
+        if rows.size == 0 or columns.size == 0:
+            rows, columns = np.array([0, part.shape[0] - 1]), np.array([0, part.shape[1] - 1])
+        place = (
+            origin[0] + left + float(columns[0]),
+            origin[1] + top + float(rows[0]),
+            origin[0] + left + float(columns[-1]) + 1,
+            origin[1] + top + float(rows[-1]) + 1,
+        )
     slab = None
     if slab_color is not None:
         slab = _slab(crop, origin, slab_color, place)
         if max(slab.padding_x, slab.padding_y) > _WIDEST_PADDING * (bottom - top):
             slab = None  # an even wall behind the words, not a box around them
     return _Ink(_rgb(fill), stroke, slab, place[0], place[2], place[1], place[3])
+
+
+def _inset(line: OverlayLine) -> tuple[float, float, float, float]:
+    """Where the ink of a line without slab is: the detector's box without its padding."""
+    xs, ys = [point[0] for point in line.polygon], [point[1] for point in line.polygon]
+    pad = _PADDING * (max(ys) - min(ys))
+    return (min(xs) + pad, min(ys) + pad, max(xs) - pad, max(ys) - pad)
 
 
 def _inside(line: OverlayLine, crop: Image, origin: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -229,7 +241,7 @@ def _size(line: OverlayLine, ink: _Ink) -> float:
         return max(height, 6.0)
     size = (ink.right - ink.left) / width
     # A misread letter or an emoji in the line makes the width wrong; the height bounds the error.
-    return float(np.clip(size, 0.75 * height, 1.3 * height))
+    return float(np.clip(size, 0.75 * height, 1.2 * height))
 
 
 @lru_cache(maxsize=512)

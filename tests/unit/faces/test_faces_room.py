@@ -1,0 +1,177 @@
+"""Following, preparing and swapping faces, judged by what comes out: identity, untouched pixels, repeatability."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from recaster.errors import FaceUnsuitable, InfluencerUnusable, NoFaceFound
+from recaster.media.faces import (
+    FaceAnalysis,
+    FaceIdentifier,
+    FaceLandmarker,
+    FaceModels,
+    FaceTrack,
+    MeshSwapper,
+    Persona,
+    find_faces,
+    inspect_reference,
+    prepare_persona,
+    similarity,
+)
+from recaster.media.video import ColorTags, Image, VideoFacts
+
+pytestmark = pytest.mark.unit
+
+FRAMES = 24
+
+
+@pytest.fixture(scope="module")
+def models(model_files: Mapping[str, Path]) -> FaceModels:
+    return FaceModels(model_files["face_detector"], model_files["face_embedder"], model_files["face_landmarks"])
+
+
+@pytest.fixture(scope="module")
+def persona(models: FaceModels, persona_pictures: Mapping[str, Path]) -> Persona:
+    folder = persona_pictures["P007"]
+    return prepare_persona([folder / "studio_portrait.jpg", folder / "amateur_selfie.jpg"], models)
+
+
+@pytest.fixture(scope="module")
+def picture(persona_pictures: Mapping[str, Path]) -> Image:
+    image = cv2.imread(str(persona_pictures["P006"] / "amateur_selfie.jpg"))
+    scale = 720 / max(image.shape[:2])
+    return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def points(models: FaceModels, picture: Image) -> np.ndarray:
+    found, presence = FaceLandmarker(models).in_box(picture, find_faces(picture, models)[0])
+    assert presence > 0.6
+    return found
+
+
+def facts_of(image: Image) -> VideoFacts:
+    height, width = image.shape[:2]
+    return VideoFacts(
+        "mp4", "h264", width, height, 0, Fraction(1, 24), Fraction(24), FRAMES, Fraction(1), ColorTags(), None, 1
+    )
+
+
+def analysis_of(frames: np.ndarray, landmarks: np.ndarray, height: float = 300.0) -> FaceAnalysis:
+    embedding = np.eye(1, 128, dtype=np.float32)[0]
+    track = FaceTrack("face1", frames.astype(np.int32), landmarks.astype(np.float32), embedding, height)
+    return FaceAnalysis((track,), "face1")
+
+
+def still(points: np.ndarray, frames: np.ndarray) -> FaceAnalysis:
+    return analysis_of(frames, np.repeat(points[None], len(frames), axis=0))
+
+
+def difference(one: Image, other: Image) -> float:
+    return float(np.abs(one.astype(np.int16) - other).mean())
+
+
+def test_a_swap_looks_more_like_the_persona_than_like_the_source(
+    models: FaceModels, persona: Persona, picture: Image, points: np.ndarray
+) -> None:
+    identifier = FaceIdentifier(models)
+    source = identifier.embed(picture, points)
+    session = MeshSwapper(models).begin(persona, still(points, np.arange(3)), facts_of(picture), Path("unused.mp4"))
+    swapped = identifier.embed(session.swap(picture, 1), points)
+    assert similarity(source, persona.embedding) < 0.4
+    assert similarity(swapped, persona.embedding) > similarity(swapped, source)
+    assert session.swapped_frames == 1
+
+
+def test_pixels_outside_the_face_and_the_given_image_stay_the_same(
+    models: FaceModels, persona: Persona, picture: Image, points: np.ndarray
+) -> None:
+    session = MeshSwapper(models).begin(persona, still(points, np.arange(3)), facts_of(picture), Path("unused.mp4"))
+    before = picture.copy()
+    result = session.swap(picture, 1)
+    hull = cv2.convexHull(np.round(points[:, :2]).astype(np.int32))
+    inside = cv2.dilate(cv2.fillConvexPoly(np.zeros(picture.shape[:2], np.uint8), hull, 1), np.ones((5, 5))) > 0
+    np.testing.assert_array_equal(picture, before)
+    np.testing.assert_array_equal(result[~inside], picture[~inside])
+    assert (result[inside] != picture[inside]).any()
+
+
+def test_the_same_frames_give_the_same_pixels(
+    models: FaceModels, persona: Persona, picture: Image, points: np.ndarray
+) -> None:
+    results = [
+        MeshSwapper(models).begin(persona, still(points, np.arange(3)), facts_of(picture), Path("x")).swap(picture, 1)
+        for _ in range(2)
+    ]
+    np.testing.assert_array_equal(results[0], results[1])
+
+
+def test_the_swap_fades_out_towards_a_gap_and_is_absent_in_it(
+    models: FaceModels, persona: Persona, picture: Image, points: np.ndarray
+) -> None:
+    frames = np.concatenate([np.arange(10), np.arange(14, FRAMES)])
+    session = MeshSwapper(models).begin(persona, still(points, frames), facts_of(picture), Path("unused.mp4"))
+    changes = [difference(session.swap(picture, index), picture) for index in (4, 6, 8, 9)]
+    assert changes == sorted(changes, reverse=True)
+    assert changes[-1] < 0.5 * changes[0]
+    assert difference(session.swap(picture, 11), picture) == 0
+
+
+def test_landmarks_are_not_averaged_over_a_cut(
+    models: FaceModels, persona: Persona, picture: Image, points: np.ndarray
+) -> None:
+    """The same person goes on after a jump cut at another place: the frames beside the cut must fit as all others do."""
+    moved = points + np.array([0.4 * np.ptp(points[:, 0]), 0, 0], np.float32)
+    landmarks = np.concatenate([np.repeat(points[None], 12, axis=0), np.repeat(moved[None], 12, axis=0)])
+    cut = MeshSwapper(models).begin(
+        persona, analysis_of(np.arange(FRAMES), landmarks), facts_of(picture), Path("unused.mp4")
+    )
+    uncut = MeshSwapper(models).begin(persona, still(points, np.arange(12)), facts_of(picture), Path("unused.mp4"))
+    assert difference(cut.swap(picture, 11), uncut.swap(picture, 11)) < 0.2
+
+
+def test_a_clip_without_a_face_is_refused() -> None:
+    with pytest.raises(NoFaceFound):
+        FaceAnalysis((), None).require_on_camera()
+
+
+def test_a_tiny_face_is_refused_with_the_figure(points: np.ndarray) -> None:
+    with pytest.raises(FaceUnsuitable, match="20 pixels"):
+        analysis_of(np.arange(1), points[None], height=20.0).require_on_camera()
+
+
+def test_an_analysis_survives_saving(tmp_path: Path, points: np.ndarray) -> None:
+    analysis = still(points, np.arange(5))
+    analysis.save(tmp_path / "faces.npz")
+    loaded = FaceAnalysis.load(tmp_path / "faces.npz")
+    assert loaded.on_camera == "face1"
+    np.testing.assert_array_equal(loaded.track("face1").landmarks, analysis.track("face1").landmarks)
+    np.testing.assert_array_equal(loaded.track("face1").frames, np.arange(5))
+
+
+def test_a_persona_survives_saving(tmp_path: Path, persona: Persona) -> None:
+    persona.save(tmp_path / "persona.npz")
+    loaded = Persona.load(tmp_path / "persona.npz")
+    assert len(loaded.references) == len(persona.references) >= 1
+    np.testing.assert_array_equal(loaded.embedding, persona.embedding)
+    np.testing.assert_array_equal(loaded.references[0].image, persona.references[0].image)
+
+
+def test_a_picture_without_a_face_is_refused_by_name(tmp_path: Path, models: FaceModels) -> None:
+    cv2.imwrite(str(tmp_path / "wall.png"), np.full((400, 300, 3), 128, np.uint8))
+    with pytest.raises(InfluencerUnusable, match=r"wall\.png"):
+        prepare_persona([tmp_path / "wall.png"], models)
+    with pytest.raises(InfluencerUnusable, match=r"wall\.png"):
+        inspect_reference(tmp_path / "wall.png", models)
+
+
+def test_a_sheet_of_many_faces_is_no_reference(models: FaceModels, persona_pictures: Mapping[str, Path]) -> None:
+    with pytest.raises(InfluencerUnusable, match="exactly one"):
+        inspect_reference(persona_pictures["P006"] / "emotions_sheet.jpg", models)
+    inspect_reference(persona_pictures["P006"] / "studio_portrait.jpg", models)
