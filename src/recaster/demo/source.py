@@ -153,7 +153,7 @@ class _Scene:
         blurred = cv2.GaussianBlur(moved, (0, 0), 0.4 / float(scale)) if scale < 0.8 else moved
         frame = cv2.warpAffine(blurred, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
         light = 1.0 + 0.02 * np.sin(0.8 * second)
-        return np.clip(frame.astype(np.float32) * light, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(frame.astype(np.float32) * light, 0, 255), np.uint8)
 
 
 def _layout(drawer: SkiaTextDrawer, overlay: _Overlay, size: tuple[int, int]) -> TextLayout:
@@ -180,7 +180,7 @@ def _layout(drawer: SkiaTextDrawer, overlay: _Overlay, size: tuple[int, int]) ->
 def _grained(image: Image, grain: np.random.Generator) -> Image:
     noise = grain.standard_normal((image.shape[0] // 2 + 1, image.shape[1] // 2 + 1)).astype(np.float32) * 2.0
     large = cv2.resize(noise, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return np.clip(image.astype(np.float32) + large[..., None], 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image.astype(np.float32) + large[..., None], 0, 255), np.uint8)
 
 
 def _facts(sound: VideoFacts, size: tuple[int, int], rate: int, count: int) -> VideoFacts:

@@ -63,4 +63,4 @@ def push_pull(values: Plane, known: Plane) -> Plane:
     for colors, weights in reversed(levels[:-1]):
         above = np.asarray(cv2.pyrUp(filled, dstsize=(weights.shape[1], weights.shape[0])), np.float32)
         filled = (colors + above * (1.0 - weights)[..., None]).astype(np.float32)
-    return filled
+    return np.asarray(filled, np.float32)

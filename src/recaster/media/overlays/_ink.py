@@ -135,7 +135,7 @@ def find_ink(track: OverlayTrack, samples: list[Image], left: int, top: int) -> 
         core = _paint(shape, _band(line, 0, 0, 0, 0), left, top)
         around = _paint(shape, _band(line, *(4 * (stroke + 0.12 * size,))), left, top)
         area = max(1, int((core > 0).sum()))
-        letters = cv2.bitwise_and(fill, around)
+        letters = np.asarray(cv2.bitwise_and(fill, around), np.uint8)
         share = float((cv2.bitwise_and(fill, core) > 0).sum()) / area
         # Letters cover 15–60 % of their line; anything else says that the colour is not the letters' alone.
         typed = "typed" in (track.entry.kind, track.exit.kind)
@@ -145,12 +145,13 @@ def find_ink(track: OverlayTrack, samples: list[Image], left: int, top: int) -> 
             ink = _grow(letters, 1)
             if style.stroke:
                 near = _grow(ink, stroke + 2)
-                ink = cv2.bitwise_or(ink, _touching(cv2.bitwise_and(outline, near), ink))
+                rim = np.asarray(cv2.bitwise_and(outline, near), np.uint8)
+                ink = np.asarray(cv2.bitwise_or(ink, _touching(rim, ink)), np.uint8)
                 ink = _grow(ink, 0.5 * stroke)
                 ink = _with_holes_filled(np.asarray(ink, np.uint8), 0.06 * size * size)
         if shadow is not None:
             moved = cv2.warpAffine(ink, np.array([[1, 0, shadow.dx], [0, 1, shadow.dy]], np.float64), shape[::-1])
-            ink = cv2.bitwise_or(ink, _grow(np.asarray(moved, np.uint8), 0.7 * shadow.blur))
+            ink = np.asarray(cv2.bitwise_or(ink, _grow(np.asarray(moved, np.uint8), 0.7 * shadow.blur)), np.uint8)
         whole |= np.asarray(ink, np.uint8)
         if start or end:
             whole |= _emoji_mask(track, line, start, end, shape, left, top)
@@ -206,18 +207,33 @@ def _flat_surround(
     It finds a slab that the block's description lacks: a black slab around white letters is easily taken for an outline.
     An outline ends close to the letters, so only pixels farther out are asked.
     """
-    shape = fill.shape
     stroke = track.style.stroke.width if track.style.stroke else 0.0
-    band = np.zeros(shape, np.uint8)
-    for line in track.lines:
-        band |= _paint(shape, _band(line, *(4 * (0.2 * track.style.size,))), left, top)
-    beyond = (band > 0) & (_grow(cv2.bitwise_and(fill, band), stroke + 3.0) == 0)
-    if int(beyond.sum()) < 0.06 * int((band > 0).sum()):
+    letters, inside = _letters_and_their_rows(track, fill, left, top)
+    beyond = (inside > 0) & (_grow(letters, stroke + 3.0) == 0)
+    if int(beyond.sum()) < 0.02 * int((inside > 0).sum()) or int(beyond.sum()) < 12:
         return None
     pixels = np.concatenate([sample[beyond] for sample in samples]).astype(np.int16)
     color = np.median(pixels, axis=0)
-    share = float((np.abs(pixels - color).max(axis=1) <= 28).mean())
+    share = float((np.abs(pixels - color).max(axis=1) <= 36).mean())
     return (int(color[2]), int(color[1]), int(color[0])) if share > 0.8 else None
+
+
+def _letters_and_their_rows(track: OverlayTrack, fill: Mask, left: int, top: int) -> tuple[Mask, Mask]:
+    """Letter pixels, and the tight rectangle around the letters of each line: a reader's polygon reaches farther."""
+    letters, inside = np.zeros(fill.shape, np.uint8), np.zeros(fill.shape, np.uint8)
+    for line in track.lines:
+        own = cv2.bitwise_and(fill, _paint(fill.shape, _band(line, 0, 0, 0, 0), left, top))
+        letters |= np.asarray(own, np.uint8)
+        corner, along, down = _line_frame(line)
+        u, v = along / max(1e-6, float(np.linalg.norm(along))), down / max(1e-6, float(np.linalg.norm(down)))
+        ys, xs = np.nonzero(own)
+        if len(xs) < 12:
+            continue
+        points = np.stack([xs + left, ys + top], axis=1) - corner
+        (u0, u1), (v0, v1) = np.percentile(points @ u, [1, 99]), np.percentile(points @ v, [2, 98])
+        rectangle = np.array([corner + a * u + b * v for a, b in ((u0, v0), (u1, v0), (u1, v1), (u0, v1))])
+        inside |= _paint(fill.shape, rectangle, left, top)
+    return letters, inside
 
 
 def _slab_lines(track: OverlayTrack, shape: tuple[int, int], left: int, top: int) -> Mask:
@@ -237,13 +253,18 @@ def _opaque_slab(
 ) -> Mask:
     """The slab as the picture shows it: its colour, connected to the lines, with everything that stands on it."""
     size = track.style.size
-    lines = _slab_lines(track, shape, left, top)
+    fill = _alike(samples, track.style.fill, 72, 0.6)
+    letters, inside = _letters_and_their_rows(track, fill, left, top)
     near = np.zeros(shape, np.uint8)
     for line in track.lines:
         near |= _paint(shape, _band(line, 2.6 * size, 2.6 * size, 0.7 * size, 0.7 * size), left, top)
-    alike = cv2.bitwise_and(_alike(samples, color, 40, 0.8), cv2.bitwise_or(near, lines))
-    body = _touching(np.asarray(alike, np.uint8), lines)
-    body = _with_holes_filled(np.asarray(cv2.bitwise_or(body, lines), np.uint8), 4 * size * size)
+    alike = np.asarray(cv2.bitwise_and(_alike(samples, color, 40, 0.8), near), np.uint8)
+    body = cv2.bitwise_or(_touching(alike, inside), letters)
+    reach = 2 * max(1, round(0.08 * size)) + 1
+    body = cv2.morphologyEx(body, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
+    body = _with_holes_filled(np.asarray(body, np.uint8), 4 * size * size)
+    if int((body > 0).sum()) < 1.2 * int((inside > 0).sum()) or not inside.any():
+        body |= _slab_lines(track, shape, left, top)  # the colour is not what the description says: trust its place
     return _grow(body, 4)
 
 

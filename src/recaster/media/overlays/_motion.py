@@ -66,7 +66,7 @@ class CameraMotion:
         assert self._previous is not None
         if len(self._points) >= 6:
             moved, found, _ = cv2.calcOpticalFlowPyrLK(
-                self._previous, gray, self._points, None, winSize=(15, 15), maxLevel=3
+                self._previous, gray, self._points, self._points.copy(), winSize=(15, 15), maxLevel=3
             )
             good = found[:, 0] > 0
             points, keys = np.asarray(moved, np.float32)[good], self._key_points[good]

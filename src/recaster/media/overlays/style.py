@@ -146,7 +146,8 @@ def _even_color(part: Pixels) -> Pixels | None:
     if (np.linalg.norm(flat - color, axis=1) < _SLAB_SPREAD).mean() < _SLAB_SHARE:
         return None
     # The same even colour above and below the letters, along the whole line: a sky behind plain text has no such rim.
-    rim = np.concatenate([part[:2].reshape(-1, 3), part[-2:].reshape(-1, 3)])
+    inset = max(1, round(0.14 * part.shape[0]))  # the detector's box may reach over the slab's edge
+    rim = np.concatenate([part[inset : inset + 2].reshape(-1, 3), part[-inset - 2 : -inset].reshape(-1, 3)])
     if (np.linalg.norm(rim - color, axis=1) < 1.5 * _SLAB_SPREAD).mean() < 0.6:
         return None
     return np.asarray(color, np.float32)
@@ -256,6 +257,9 @@ def _advance(text: str) -> float:
 def _alignment(inks: Sequence[_Ink], width: int) -> Literal["left", "center", "right"]:
     lefts, rights = [ink.left for ink in inks], [ink.right for ink in inks]
     centres = [(left + right) / 2 for left, right in zip(lefts, rights, strict=True)]
+    middle = (min(lefts) + max(rights)) / 2
+    if len(inks) > 1 and abs(middle - width / 2) < 0.04 * width and np.ptp(centres) < 0.05 * width:
+        return "center"
     if len(inks) > 1:
         spreads: dict[Literal["left", "center", "right"], float] = {
             "center": float(np.ptp(centres)),

@@ -1,0 +1,94 @@
+"""What every `FaceSwapper` owes its callers, whatever method it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from recaster.errors import NoFaceFound
+from recaster.media.faces import (
+    FaceAnalysis,
+    FaceLandmarker,
+    FaceModels,
+    FaceSwapper,
+    FaceTrack,
+    MeshSwapper,
+    Persona,
+    find_faces,
+    prepare_persona,
+)
+from recaster.media.video import ColorTags, Image, VideoFacts
+
+pytestmark = pytest.mark.contract
+
+
+@pytest.fixture(scope="module")
+def models(model_files: Mapping[str, Path]) -> FaceModels:
+    return FaceModels(model_files["face_detector"], model_files["face_embedder"], model_files["face_landmarks"])
+
+
+@pytest.fixture(scope="module")
+def persona(models: FaceModels, persona_pictures: Mapping[str, Path]) -> Persona:
+    return prepare_persona([persona_pictures["P007"] / "studio_portrait.jpg"], models)
+
+
+@pytest.fixture(scope="module", params=[MeshSwapper], ids=["mesh"])
+def swapper(request: pytest.FixtureRequest, models: FaceModels) -> FaceSwapper:
+    return request.param(models)
+
+
+@pytest.fixture(scope="module")
+def picture(persona_pictures: Mapping[str, Path]) -> Image:
+    image = cv2.imread(str(persona_pictures["P006"] / "amateur_selfie.jpg"))
+    return np.asarray(cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def facts(picture: Image) -> VideoFacts:
+    height, width = picture.shape[:2]
+    return VideoFacts(
+        "mp4", "h264", width, height, 0, Fraction(1, 24), Fraction(24), 3, Fraction(1, 8), ColorTags(), None, 1
+    )
+
+
+@pytest.fixture(scope="module")
+def analysis(models: FaceModels, picture: Image) -> FaceAnalysis:
+    points, _ = FaceLandmarker(models).in_box(picture, find_faces(picture, models)[0])
+    track = FaceTrack(
+        "face1", np.arange(3, dtype=np.int32), np.repeat(points[None], 3, axis=0), np.zeros(128, np.float32), 150.0
+    )
+    return FaceAnalysis((track,), "face1")
+
+
+def test_a_swap_keeps_shape_kind_and_input_and_is_counted(
+    swapper: FaceSwapper, persona: Persona, analysis: FaceAnalysis, facts: VideoFacts, picture: Image
+) -> None:
+    session = swapper.begin(persona, analysis, facts, Path("unused.mp4"))
+    before = picture.copy()
+    result = session.swap(picture, 0)
+    assert result.shape == picture.shape
+    assert result.dtype == np.uint8
+    np.testing.assert_array_equal(picture, before)
+    np.testing.assert_array_equal(result[0], picture[0])
+    assert (result != picture).any()
+    assert session.swapped_frames == 1
+
+
+def test_a_frame_without_the_face_comes_back_unchanged_and_uncounted(
+    swapper: FaceSwapper, persona: Persona, analysis: FaceAnalysis, facts: VideoFacts, picture: Image
+) -> None:
+    session = swapper.begin(persona, analysis, facts, Path("unused.mp4"))
+    np.testing.assert_array_equal(session.swap(picture, 99), picture)
+    assert session.swapped_frames == 0
+
+
+def test_a_clip_without_a_person_is_refused_before_the_first_frame(
+    swapper: FaceSwapper, persona: Persona, facts: VideoFacts
+) -> None:
+    with pytest.raises(NoFaceFound):
+        swapper.begin(persona, FaceAnalysis((), None), facts, Path("unused.mp4"))
