@@ -263,6 +263,14 @@ def _opaque_slab(
     reach = 2 * max(1, round(0.08 * size)) + 1
     body = cv2.morphologyEx(body, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
     body = _with_holes_filled(np.asarray(body, np.uint8), 4 * size * size)
+    if track.style.slab is None:
+        # A slab nobody described must look like one: it ends before the room that is searched, and is full.
+        rim = cv2.bitwise_and(near, cv2.bitwise_not(cv2.erode(near, np.ones((5, 5), np.uint8))))
+        points = cv2.findNonZero(body)
+        hull = float(cv2.contourArea(cv2.convexHull(points))) if points is not None else 0.0
+        floods = float((cv2.bitwise_and(body, rim) > 0).sum()) > 0.02 * float((rim > 0).sum())
+        if floods or float((body > 0).sum()) < 0.8 * hull:
+            return np.zeros(shape, np.uint8)
     if int((body > 0).sum()) < 1.2 * int((inside > 0).sum()) or not inside.any():
         body |= _slab_lines(track, shape, left, top)  # the colour is not what the description says: trust its place
     return _grow(body, 4)

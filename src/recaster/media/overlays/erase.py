@@ -306,7 +306,7 @@ class TemporalEraser:
         step = max(self._settings.candidate_step, math.ceil(facts.frame_count / self._settings.candidate_frames))
         frames = set(range(shot.first_frame, shot.last_frame + 1, step)) | {shot.last_frame}
         for track in tracks:
-            for near in (track.first_frame - 3, track.last_frame + 3):
+            for near in (track.first_frame - 9, track.first_frame - 3, track.last_frame + 3, track.last_frame + 9):
                 if near in shot:
                     frames.add(near)
         return frozenset(frames)
@@ -360,10 +360,16 @@ class TemporalEraser:
                 return memory
         return None
 
-    def _active(self, index: int, pad: int) -> list[_Block]:
+    def _active(self, index: int, frames: int | None) -> list[_Block]:
         memory = self._shot_of(index)
         found = []
         for block in self._blocks:
+            # Captions come back to back: given more, they would hide everything from each other.
+            pad = (
+                self._settings.pad_frames + 1 + min(6, (block.last - block.first + 1) // 6)
+                if frames is None
+                else frames
+            )
             if block.first <= index <= block.last:
                 found.append(block)
             elif block.first - pad <= index <= block.last + pad and memory is not None:
@@ -371,6 +377,10 @@ class TemporalEraser:
                 if nearest in memory.shot:
                     found.append(block)
         return found
+
+    def _hiding(self, index: int) -> list[_Block]:
+        """Blocks that may show in a source frame: generously, for what a reader saw late would come back as a ghost."""
+        return self._active(index, None)
 
     def _rect_of(self, block: _Block, index: int) -> Rect:
         dx, dy = (round(v) for v in block.track.offset_at(index))
@@ -458,7 +468,7 @@ class TemporalEraser:
             if source == index:
                 continue
             to_source = np.linalg.inv(memory.to_start[source]) @ base
-            blocks = self._active(source, self._settings.pad_frames + 1)
+            blocks = self._hiding(source)
             clear = 1.0 - self._mask_small(blocks, source, rect, small, to_source, memory)
             shows[source] = np.asarray(clear * hidden, np.float32)
         count = np.zeros_like(hidden)
@@ -634,9 +644,7 @@ class TemporalEraser:
             return cached
         band = self._picture(memory, source)
         size = (band.shape[1] // 2, band.shape[0] // 2)
-        text = self._mask_of(
-            self._active(source, self._settings.pad_frames + 1), source, (0, memory.top, self._size[0], memory.bottom)
-        )
+        text = self._mask_of(self._hiding(source), source, (0, memory.top, self._size[0], memory.bottom))
         small = np.asarray(cv2.resize(text, size, interpolation=cv2.INTER_AREA) > 0, np.uint8)
         pair = (np.asarray(cv2.resize(band, size, interpolation=cv2.INTER_AREA), np.uint8), small)
         self._halves[source] = pair
@@ -678,7 +686,7 @@ class TemporalEraser:
     ) -> tuple[Plane, Plane]:
         """Colours (n, 3) of the aligned source at the hole's pixels, and 1 where they are clear of text, else 0."""
         x0, y0, x1, y1 = rect
-        blocks = self._active(source, self._settings.pad_frames + 1)
+        blocks = self._hiding(source)
         band = self._picture(memory, source)
         if found.flow is None and np.array_equal(found.to_source, np.eye(3)):
             clear = (self._mask_of(blocks, source, rect).ravel()[spots.pixels] == 0).astype(np.float32)

@@ -20,6 +20,8 @@ from recaster.media.overlays.model import Box, TextStyle
 
 SMALLEST_SCALE = 0.75
 """The size steps down by at most a quarter; after that the text has to be shorter."""
+LEAST_PADDING_X, LEAST_PADDING_Y = 0.2, 0.08
+"""Least room between letters and the edge of their slab, per em."""
 SCALE_STEPS = (1.0, 0.95, 0.9, 0.85, 0.8, SMALLEST_SCALE)
 
 
@@ -227,8 +229,9 @@ def scaled_style(style: TextStyle, scale: float) -> TextStyle:
         else replace(
             style.slab,
             radius=style.slab.radius * scale,
-            padding_x=style.slab.padding_x * scale,
-            padding_y=style.slab.padding_y * scale,
+            # Letters that touch the slab's edge are a measuring error of the reader, never a look.
+            padding_x=max(style.slab.padding_x, LEAST_PADDING_X * style.size) * scale,
+            padding_y=max(style.slab.padding_y, LEAST_PADDING_Y * style.size) * scale,
         ),
     )
 
@@ -254,7 +257,7 @@ def upright_size(box: Box, rotation: float) -> tuple[float, float]:
 def old_line_count(style: TextStyle, box: Box, extents: FontExtents) -> int:
     """How many lines stand in the box in this style."""
     _, height = upright_size(box, style.rotation)
-    _, pad = margins(style)
+    _, pad = margins(scaled_style(style, 1.0))
     first = (extents.top + extents.bottom) * style.size
     step = max(0.5 * style.size, style.line_spacing * style.size)
     return max(1, 1 + round((height - 2 * pad - first) / step))
