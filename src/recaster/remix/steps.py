@@ -116,7 +116,7 @@ def adapt(
                 source_text=line.source_text,
                 text=line.text,
                 style=track.style,
-                reuse_slab=False,
+                reuse_slab=replaced and track.style.slab is not None,
                 path=line.path,
                 reason=line.reason,
             )
@@ -173,7 +173,12 @@ def render(
     layouts = {overlay.track_id: _layout(drawer, overlay, tracks[overlay.track_id], facts) for overlay in replaced}
     eraser = engines.eraser()
     eraser.prepare(
-        clip, facts, analysis.shots, tuple(tracks[overlay.track_id] for overlay in replaced), portions.next()
+        clip,
+        facts,
+        analysis.shots,
+        tuple(tracks[overlay.track_id] for overlay in replaced),
+        portions.next(),
+        keep_slab=frozenset(overlay.track_id for overlay in replaced if overlay.reuse_slab),
     )
     swapping = any(face.action == "swap" for face in plan.faces)
     session = engines.swapper().begin(persona, analysis.faces, facts, clip, portions.next()) if swapping else None
