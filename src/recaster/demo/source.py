@@ -144,10 +144,10 @@ class _Scene:
         )
         width, height = self._size
         closer = 1.22 if second >= 5.0 else 1.0  # one jump cut to a tighter framing, as creators do
-        scale = closer * (0.40 + 0.006 * second + 0.006 * np.sin(0.7 * second)) * height / self._height * 0.62
+        scale = closer * (0.50 + 0.006 * second + 0.006 * np.sin(0.7 * second)) * height / self._height * 0.62
         angle = 0.9 * np.sin(1.1 * second) + 0.4 * np.sin(2.9 * second)
         x = self._centre[0] + self._height * (0.03 * np.sin(1.6 * second) + 0.012 * np.sin(4.3 * second))
-        y = self._centre[1] + self._height * (0.22 + 0.025 * np.sin(2.1 * second + 1))
+        y = self._centre[1] + self._height * (0.27 + 0.025 * np.sin(2.1 * second + 1))
         matrix = cv2.getRotationMatrix2D((float(x), float(y)), float(angle), float(scale))
         matrix[:, 2] += np.array([width / 2 - x, 0.47 * height - y])
         blurred = cv2.GaussianBlur(moved, (0, 0), 0.4 / float(scale)) if scale < 0.8 else moved
