@@ -16,6 +16,7 @@ from recaster.cli.accounts import credits_app, keys_app, projects_app
 from recaster.cli.console import fail
 from recaster.cli.demo import demo
 from recaster.cli.doctor import doctor
+from recaster.cli.overlays import read
 from recaster.cli.remix import remix
 from recaster.cli.serve import serve, work
 from recaster.errors import RecasterError
@@ -37,6 +38,7 @@ app.command()(doctor)
 app.command()(serve)
 app.command("worker")(work)
 app.command()(remix)
+app.command()(read)
 app.command()(demo)
 
 

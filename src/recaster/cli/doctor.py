@@ -19,6 +19,7 @@ from recaster.infra.database import create_engine
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.infra.storage import StorageError, open_storage
+from recaster.media.overlays.tesseract import find_tesseract
 
 LEAST_FREE_BYTES = 2 * 10**9
 """Room that a handful of jobs needs for work files and results."""
@@ -61,6 +62,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _home(settings)
     yield from _models(settings)
     yield _encoder()
+    yield _other_scripts()
     for subject, look in (("database", _database), ("object store", _storage)):
         yield _guarded(subject, look, settings)
 
@@ -99,6 +101,19 @@ def _encoder() -> Finding:
     if "libx264" in av.codecs_available:
         return Finding("encoder", "ok", f"libx264, FFmpeg libraries of PyAV {av.__version__}")
     return Finding("encoder", "broken", "libx264 is not in this build of PyAV", "install the locked PyAV wheel")
+
+
+def _other_scripts() -> Finding:
+    reader = find_tesseract()
+    if reader is not None:
+        return Finding("other scripts", "ok", f"Tesseract reads {', '.join(reader.languages)}, less surely than Latin")
+    return Finding(
+        "other scripts",
+        "warning",
+        "Tesseract with one of its languages for Cyrillic, Arabic, Devanagari, Thai or Korean is not installed: such text "
+        "is found and erased, but not read",
+        "install for example the Debian packages tesseract-ocr and tesseract-ocr-rus",
+    )
 
 
 def _database(settings: Settings) -> Finding:

@@ -323,7 +323,7 @@ def _lives_of(one: _Follow) -> list[Life]:
         typed = _typed(one, frames[begin], frames[end])
         if typed is not None:
             begin, entry = frames.index(typed[0]), Animation("typed", typed[1])
-        elif number == 0 and not one.line.moves:
+        elif number == 0:
             grown = _popped(one, frames[begin])
             if grown:
                 begin, entry = max(0, begin - grown), Animation("pop", grown)
@@ -419,6 +419,9 @@ def _popped(one: _Follow, first: int) -> int:
     height, width = patch.shape
     limit = 1.0
     grown = 0
+    here, later = one.offsets[first], one.offsets.get(first + 3, one.offsets[first])
+    velocity = ((later[0] - here[0]) / 3, (later[1] - here[1]) / 3)
+    reach = (10, round(0.7 * height)) if one.line.moves else (6, round(0.7 * height))
     for index in range(first - 1, max(first - 13, -1), -1):
         crop = one.head.get(index)
         if crop is None:
@@ -426,8 +429,11 @@ def _popped(one: _Follow, first: int) -> int:
         best, best_scale = 0.0, 1.0
         for scale in [scale for scale in _SCALES if limit - 0.13 <= scale < limit]:
             small = cv2.resize(patch, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            expected = (round(left + width * (1 - scale) / 2), round(top + height * (1 - scale) / 2))
-            _, alike = find_offset(np.asarray(small, np.uint8), crop, expected, (6, round(0.7 * height)))
+            expected = (
+                round(left + here[0] - (first - index) * velocity[0] + width * (1 - scale) / 2),
+                round(top + here[1] - (first - index) * velocity[1] + height * (1 - scale) / 2),
+            )
+            _, alike = find_offset(np.asarray(small, np.uint8), crop, expected, reach)
             if alike > best:
                 best, best_scale = alike, scale
         if best < (0.35 if grown else 0.5):

@@ -165,13 +165,14 @@ def _outward(counts: NDArray[np.generic], start: int, step: int, gap: int, limit
 
 
 _TALL = re.compile(r"[A-Z0-9bdfhkltß@&$€£%?!(){}\[\]/|'\"À-ÖØ-Þ\u0370-\u9fff\uac00-\ud7af]")
-_DEEP = re.compile(r"[gjpqyçQ,;@(){}\[\]|/$\u0590-\u0dff\u3040-\u9fff]")
+DEEP = re.compile(r"[gjpqyçQ,;@(){}\[\]|/$\u0590-\u0dff\u3040-\u9fff]")
+"""Letters and signs that reach below the baseline."""
 
 
 def em_size(text: str, height: float) -> float:
     """About the size of the type, from which letters a line has and how high it is from the highest to the lowest."""
     above = 0.74 if _TALL.search(text) else 0.56
-    below = 0.21 if _DEEP.search(text) else 0.01
+    below = 0.21 if DEEP.search(text) else 0.01
     return height / (above + below)
 
 

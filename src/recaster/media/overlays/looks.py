@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recaster.media.overlays.active_words import ActiveLook, ActiveWords, find_active_words
 from recaster.media.overlays.emoji_reading import SeenEmoji, find_emoji
 from recaster.media.overlays.finding import Sighting
 from recaster.media.overlays.following import Life
@@ -46,6 +48,8 @@ class LineLook:
     emoji: tuple[SeenEmoji, ...]
     text: str
     """The words without what was an emoji."""
+    active: ActiveLook | None
+    """How the word that is being said stands out, where one does."""
 
     @property
     def overlay_emoji(self) -> tuple[OverlayEmoji, ...]:
@@ -86,14 +90,51 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
         if any(one.character and one.at == "end" for one in shorter[3]):
             text, positions = head, positions[: len(head)]
             extent, ink, em, emoji = shorter
-    text = _spaced(text, positions, level, extent, ink, em)
+    active = _active_words(life, quad, extent, level) if ink.slab is None else None
+    gapped = _spaced(text, positions, level, extent, ink, em)
+    if active is not None and gapped == text:
+        gapped = _spaced_at(text, positions, level, active.borders)
     rim = ink.stroke_width
     around = level.in_frame(extent.left - rim, extent.top - rim, extent.right + rim, extent.bottom + rim)
     # The level picture stands where the line was when the sharp picture was taken.
     to_rest = level.to_frame.copy()
     to_rest[:, 2] -= offset
     at_rest = LevelLine(level.picture, to_rest, level.left, level.top, level.right, level.bottom)
-    return LineLook(shifted(around, -offset[0], -offset[1]), em, at_rest, extent, ink, emoji, text)
+    return LineLook(
+        shifted(around, -offset[0], -offset[1]),
+        em,
+        at_rest,
+        extent,
+        ink,
+        emoji,
+        gapped,
+        active.look if active else None,
+    )
+
+
+def _active_words(life: Life, quad: Quad, extent: Extent, level: LevelLine) -> ActiveWords | None:
+    if life.moves:
+        return None
+    height = line_height(quad)
+    seen = [one for one in life.line.kept if life.first <= one.frame <= life.last]
+    levels = [level_line(one.crop, one.origin, quad, 1.7 * height, 0.4 * height) for one in seen]
+    return find_active_words([one for one in levels if one.picture.shape == level.picture.shape], extent)
+
+
+def _spaced_at(text: str, positions: tuple[float, ...], level: LevelLine, borders: Sequence[float]) -> str:
+    """The words with a gap wherever an active word began or ended between two letters."""
+    if len(text) != len(positions):
+        return text
+    length = level.right - level.left
+    pieces = []
+    for index, character in enumerate(text):
+        pieces.append(character)
+        if index + 1 < len(text) and not character.isspace() and not text[index + 1].isspace():
+            here, there = (level.left + positions[at] * length for at in (index, index + 1))
+            slack = 0.15 * (there - here)
+            if any(here + slack < border < there - slack for border in borders):
+                pieces.append(" ")
+    return "".join(pieces)
 
 
 def _measured(
@@ -156,7 +197,7 @@ def _spaced(text: str, positions: tuple[float, ...], level: LevelLine, extent: E
     # One or two gaps may be measured wrong; several that agree tell how wide the others are.
     if len(known) < 3 or not tight:
         return text
-    least = max(0.8 * float(np.median(known)), 0.08 * em, 2.0 * float(np.quantile(tight, 0.85)), 3.0)
+    least = max(0.8 * float(np.median(known)), 0.08 * em, 2.0 * float(np.quantile(tight, 0.9)), 3.0)
     pieces = []
     for index, character in enumerate(text):
         pieces.append(character)

@@ -7,26 +7,30 @@ groups, `style` describes and `roles` says what each block is for. Nothing is he
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from recaster.media.overlays.blocks import ReadLine, grouped, joined
 from recaster.media.overlays.finding import LineFinder
-from recaster.media.overlays.following import LineFollower, with_ends
-from recaster.media.overlays.geometry import polygon, shifted
+from recaster.media.overlays.following import Life, LineFollower, with_ends
+from recaster.media.overlays.geometry import line_width, polygon, shifted
 from recaster.media.overlays.looks import look_at
 from recaster.media.overlays.model import Animation, OverlayLine, OverlayRole, OverlayTrack
-from recaster.media.overlays.networks import LineDetector, LineRecogniser, TextModels, straighten
+from recaster.media.overlays.networks import LineDetector, LineRecogniser, Quad, TextModels, straighten
 from recaster.media.overlays.roles import assign_roles
 from recaster.media.overlays.scene import is_overlay, may_be_overlay
 from recaster.media.overlays.second_look import is_piece_of, look_again
 from recaster.media.overlays.style import describe_style
-from recaster.media.overlays.wording import is_certain, read_life
+from recaster.media.overlays.tesseract import ScriptReader
+from recaster.media.overlays.wording import Wording, is_certain, read_life
 from recaster.media.progress import Progress, silent
 from recaster.media.video.model import Image, Shot, VideoFacts
 from recaster.media.video.reader import read_frames, read_luma
+
+_UNSURE = 0.85
+"""Confidence of the network below which a line may be in a script that it does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,14 @@ class ReaderSettings:
 class RapidTextReader:
     """`TextReader` on PP-OCRv6. One object reads any number of clips, one after the other."""
 
-    def __init__(self, models: TextModels, settings: ReaderSettings = ReaderSettings()) -> None:
+    def __init__(
+        self,
+        models: TextModels,
+        settings: ReaderSettings = ReaderSettings(),
+        scripts: ScriptReader | None = None,
+    ) -> None:
         self._settings = settings
+        self._scripts = scripts
         self._detector = LineDetector(models.detector, threads=settings.threads)
         self._recogniser = LineRecogniser(models.recogniser, threads=settings.threads)
 
@@ -108,6 +118,21 @@ class RapidTextReader:
         tracks.sort(key=lambda track: (track.first_frame, track.box[1], track.box[0]))
         return assign_roles(tracks, facts)
 
+    def _line(self, life: Life, quad: Quad, wording: Wording) -> ReadLine:
+        look = look_at(life, quad, wording)
+        text, confidence = look.text, wording.confidence
+        if confidence < _UNSURE and self._scripts is not None:
+            sighting = max(life.line.kept, key=lambda one: (line_width(one.quad), one.frame))
+            crop = straighten(sighting.crop, shifted(sighting.quad, -sighting.origin[0], -sighting.origin[1]))
+            reading = self._scripts.read(crop)
+            if reading is not None:
+                text, confidence = reading.text, reading.confidence
+                look = replace(look, text=text)
+                return ReadLine(life, text, confidence, quad, look, life.first, life.last, life.entry, life.exit)
+        if confidence < self._settings.least_confidence:
+            text = ""
+        return ReadLine(life, text, confidence, quad, look, life.first, life.last, life.entry, life.exit)
+
     def _track(self, lines: list[ReadLine], facts: VideoFacts) -> OverlayTrack:
         leader = max(lines, key=lambda line: line.weight)
         first, last = leader.first, leader.last
@@ -123,9 +148,10 @@ class RapidTextReader:
             )
             for line in lines
         )
-        sightings = [line.life.line.kept[len(line.life.line.kept) // 2] for line in lines]
-        crops = [(one.crop, one.origin) for one in sightings]
-        style, box = describe_style(overlay_lines, crops, (facts.width, facts.height))
+        active = next((line.look.active for line in lines if line.look.active is not None), None)
+        style, box = describe_style(
+            [line.look for line in lines], active, (int(at[0]), int(at[1])), (facts.width, facts.height)
+        )
         offsets = life.offsets - at
         entry = next((line.entry for line in lines if line.entry.kind != "none"), Animation("none", 0))
         leave = next((line.exit for line in lines if line.exit.kind != "none"), Animation("none", 0))

@@ -66,12 +66,13 @@ def is_overlay(life: Life, wording: Wording, facts: VideoFacts) -> bool:
     if wording.confidence < 0.6:
         # Words that cannot be read have only their look to speak for them.
         return doubts <= 2 and steady > 0.85 and frames >= 0.5 * float(facts.average_rate)
-    return doubts <= 2
+    return doubts <= (2 if core >= 10 else 1)
 
 
 def _is_moving_overlay(life: Life, wording: Wording) -> bool:
     frames = life.last - life.first + 1
-    if frames < 4 or wording.confidence < 0.9 or _core_strength(life) < 0.85 or _tilt(life.quad) > _STEEP:
+    tilted = _tilt(life.quad) > 0.5 * _STEEP
+    if frames < 4 or _core_strength(life) < 0.85 or wording.confidence < (0.97 if tilted else 0.9):
         return False
     return _moves_alone(life.line)
 

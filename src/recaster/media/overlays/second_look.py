@@ -20,7 +20,7 @@ _WORK_HEIGHT = 40.0
 _LEAST_FRAMES = 5
 _GOOD = 0.95
 """Confidence from which nothing better is looked for."""
-_WIDEST_GAP = 7.0
+_WIDEST_GAP = 3.0
 """Gap between pieces of one line, in heights of the line."""
 
 
@@ -32,6 +32,9 @@ def look_again(life: Life, first: Wording, detector: LineDetector, recogniser: L
     # Where words change their colour, single frames may show what the mean has mixed.
     for luma in (life.mean, *(luma for luma, _ in life.looks[:2])):
         quad, words = _look_into(luma, life, detector, recogniser)
+        # What was read well is only given up for as good a reading that contains it.
+        if first.confidence >= _GOOD and (words.confidence < 0.95 or _squeezed(first) not in _squeezed(words)):
+            continue
         if _worth(words) > _worth(best):
             best_quad, best = quad, words
         if best.confidence >= _GOOD and best_quad is not life.quad:
@@ -53,6 +56,10 @@ def _look_into(luma: Luma, life: Life, detector: LineDetector, recogniser: LineR
         if _worth(words) > _worth(best):
             best_quad, best = shifted(quad, *life.origin), words
     return best_quad, best
+
+
+def _squeezed(words: Wording) -> str:
+    return "".join(words.text.split()).casefold()
 
 
 def _worth(words: Wording) -> float:
