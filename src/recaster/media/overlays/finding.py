@@ -25,7 +25,9 @@ from recaster.media.video.model import Frame, Image, Luma
 MOST_CROPS = 6
 _MOST_APPEARANCES = 4
 _HARD = 110
-"""Sobel response at half size from which an edge is hard; it is known until it falls below half of that."""
+"""Sobel response at half size from which an edge is hard."""
+_CHANGED = 40
+"""Difference of brightness (0–255) from the last look that makes an edge a new one."""
 _TILE = 16
 """Side of the watch's tiles in half-size pixels."""
 _TILE_EDGES = 22
@@ -34,6 +36,8 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 3, 12
 """Frames that the watch waits at one place between two calls."""
 _SAME = 0.62
 """Likeness from which contours are the same line's."""
+_GROWN, _SAME_AND_GROWN = 1.12, 0.8
+"""From how much more width a line has grown, and the likeness of its beginning that it then needs."""
 _MOVED, _MOVED_AND_CHANGED = 0.62, 0.76
 """Likeness from which a line at another place is the same one, as wide as before or not."""
 
@@ -109,7 +113,7 @@ class EdgeWatch:
         self._looked: NDArray[np.int32] | None = None
         self._pause: NDArray[np.int32] | None = None
         self._active: NDArray[np.bool_] | None = None
-        self._stable: NDArray[np.uint8] | None = None
+        self._half: NDArray[np.uint8] | None = None
 
     def feed(self, luma: Luma, index: int) -> list[tuple[int, int]]:
         """Take the next frame and return the strips (first and last row) that are worth a look now."""
@@ -118,27 +122,23 @@ class EdgeWatch:
         down = cv2.convertScaleAbs(cv2.Sobel(half, cv2.CV_16S, 0, 1, ksize=3), alpha=0.5)
         magnitude = cv2.add(across, down)
         hard = cv2.threshold(magnitude, _HARD // 2, 255, cv2.THRESH_BINARY)[1]
-        soft = cv2.threshold(magnitude, _HARD // 4, 255, cv2.THRESH_BINARY)[1]
-        three = np.ones((3, 3), np.uint8)
-        wide = cv2.dilate(hard, three)
         stable = hard
         for earlier in self._recent:
             stable = cv2.bitwise_and(stable, earlier)
         complete = len(self._recent) == self._recent.maxlen
-        self._recent.append(np.asarray(wide, np.uint8))
-        self._stable = np.asarray(stable, np.uint8)
+        self._recent.append(np.asarray(cv2.dilate(hard, np.ones((3, 3), np.uint8)), np.uint8))
+        self._half = np.asarray(half, np.uint8)
         if self._known is None or self._looked is None or self._pause is None:
-            self._known = np.zeros_like(self._stable)
+            self._known = self._half.copy()
             rows, columns = -(-hard.shape[0] // _TILE), -(-hard.shape[1] // _TILE)
             self._looked = np.full((rows, columns), -99, np.int32)
             self._pause = np.full((rows, columns), _SHORTEST_PAUSE, np.int32)
             self._active = np.zeros((rows, columns), np.bool_)
             return []
-        self._known &= np.asarray(cv2.dilate(soft, three), np.uint8)
         if not complete:
             return []
-        new = cv2.bitwise_and(stable, cv2.bitwise_not(cv2.dilate(self._known, three)))
-        counts = _tile_sums(np.asarray(new, np.uint8), self._looked.shape)
+        changed = cv2.threshold(cv2.absdiff(self._half, self._known), _CHANGED, 255, cv2.THRESH_BINARY)[1]
+        counts = _tile_sums(np.asarray(cv2.bitwise_and(stable, changed), np.uint8), self._looked.shape)
         self._active = (counts >= _TILE_EDGES) & (index - self._looked >= self._pause)
         return _strips(self._active, luma.shape[0])
 
@@ -148,9 +148,9 @@ class EdgeWatch:
         `texts` are the boxes of the lines that were seen there. Where the watch called for nothing it waits longer with
         its next call, so that a waving hand does not keep the detector busy.
         """
-        if self._known is None or self._stable is None or self._looked is None or self._pause is None:
+        if self._known is None or self._half is None or self._looked is None or self._pause is None:
             return
-        self._known[top // 2 : -(-bottom // 2)] = self._stable[top // 2 : -(-bottom // 2)]
+        self._known[top // 2 : -(-bottom // 2)] = self._half[top // 2 : -(-bottom // 2)]
         rows = slice(top // 2 // _TILE, -(-bottom // 2 // _TILE))
         self._looked[rows] = index
         if called and self._active is not None:
@@ -273,6 +273,9 @@ class LineFinder:
                 if covered(box, place) > 0.7:
                     return True
                 continue
+            wider = line_width(detected.quad) > _GROWN * line_width(line.quad)
+            if wider and likeness[id(line)] < _SAME_AND_GROWN:
+                continue  # what is typed on keeps its beginning; other words in the same place do not
             shared = max(overlap(box, place), 0.6 * covered(box, place), 0.6 * covered(place, box))
             if shared > best_overlap:
                 best, best_overlap = line, shared
@@ -283,7 +286,7 @@ class LineFinder:
         known = shifted(best.quad, *best.offset)
         if line_width(detected.quad) < 0.8 * line_width(known):
             return True  # a part of it: the detector lost the rest
-        grown = line_width(detected.quad) > 1.12 * line_width(known)
+        grown = line_width(detected.quad) > _GROWN * line_width(known)
         self._sight(best, frame, detected.quad, best.offset)
         fresh = contours_of([(luma, (-best.offset[0], -best.offset[1]))], best.quad)
         if fresh is not None and grown:

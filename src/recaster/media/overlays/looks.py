@@ -87,7 +87,8 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
     if head and len(positions) == len(text):
         # A last sign that was an emoji: then there is an emoji right behind the words without it.
         shorter = _measured(head, positions[: len(head)], clear, level)
-        if any(one.character and one.at == "end" for one in shorter[3]):
+        sign = not any(character.isalnum() for character in text[len(head) :])
+        if any((one.character or sign) and one.at == "end" for one in shorter[3]):
             text, positions = head, positions[: len(head)]
             extent, ink, em, emoji = shorter
     active = _active_words(life, quad, extent, level) if ink.slab is None else None

@@ -31,7 +31,8 @@ def look_again(life: Life, first: Wording, detector: LineDetector, recogniser: L
     best_quad, best = life.quad, first
     # Where words change their colour, single frames may show what the mean has mixed.
     for luma in (life.mean, *(luma for luma, _ in life.looks[:2])):
-        quad, words = _look_into(luma, life, detector, recogniser)
+        widest = _WIDEST_GAP if first.confidence < _GOOD else 1.0
+        quad, words = _look_into(luma, life, detector, recogniser, widest)
         # What was read well is only given up for as good a reading that contains it.
         if first.confidence >= _GOOD and (words.confidence < 0.95 or _squeezed(first) not in _squeezed(words)):
             continue
@@ -42,12 +43,14 @@ def look_again(life: Life, first: Wording, detector: LineDetector, recogniser: L
     return best_quad, best
 
 
-def _look_into(luma: Luma, life: Life, detector: LineDetector, recogniser: LineRecogniser) -> tuple[Quad, Wording]:
+def _look_into(
+    luma: Luma, life: Life, detector: LineDetector, recogniser: LineRecogniser, widest: float
+) -> tuple[Quad, Wording]:
     picture = np.asarray(cv2.cvtColor(luma, cv2.COLOR_GRAY2BGR), np.uint8)
     scale = float(np.clip(_WORK_HEIGHT / line_height(life.quad), 0.7, 1.6))
     known = shifted(life.quad, -life.origin[0], -life.origin[1])
     pieces = [one.quad for one in detector.detect(picture, scale)]
-    chain = _chain(known, [piece for piece in pieces if _in_line(known, piece)])
+    chain = _chain(known, [piece for piece in pieces if _in_line(known, piece)], widest)
     best_quad, best = life.quad, Wording("", 0.0, ())
     for quad in (chain, *_touching(known, pieces)):
         crop = straighten(picture, quad)
@@ -90,7 +93,7 @@ def _in_line(known: Quad, piece: Quad) -> bool:
     return abs(off) < reach and 0.6 < line_height(piece) / height < 1.6 and level_enough
 
 
-def _chain(known: Quad, pieces: list[Quad]) -> Quad:
+def _chain(known: Quad, pieces: list[Quad], widest: float) -> Quad:
     """The rectangle around the line and all pieces that follow it without a wide gap."""
     corner, along, down = axes(known)
     height, width = line_height(known), line_width(known)
@@ -104,11 +107,7 @@ def _chain(known: Quad, pieces: list[Quad]) -> Quad:
     while changed:
         changed = False
         for start, stop, index in spans:
-            if (
-                (start < left or stop > right)
-                and start - right < _WIDEST_GAP * height
-                and left - stop < _WIDEST_GAP * height
-            ):
+            if (start < left or stop > right) and start - right < widest * height and left - stop < widest * height:
                 left, right = min(left, start), max(right, stop)
                 members.append(pieces[index])
                 changed = True
@@ -128,4 +127,4 @@ def is_piece_of(quad: Quad, other: Quad) -> bool:
     corner, along, _ = axes(other)
     places = (quad - corner) @ along
     gap = max(float(places.min()) - line_width(other), -float(places.max()))
-    return -0.2 * line_height(other) < gap < 1.6 * line_height(other)
+    return -0.6 * line_height(other) < gap < 1.6 * line_height(other)
