@@ -89,8 +89,10 @@ def _handed_over(lines: list[ReadLine]) -> list[ReadLine]:
             if not _takes_over(other, line):
                 continue
             if _is_part_of(line, other):
+                _divide(other, line)
                 _absorb(other, line)
             elif _is_part_of(other, line):
+                _divide(line, other)
                 _absorb(line, other)
                 result[result.index(other)] = line
             elif _stands_beside(other, line):
@@ -123,6 +125,19 @@ def _is_part_of(part: ReadLine, whole: ReadLine) -> bool:
     at_start = all_words.startswith(words) and abs(part.box[0] - whole.box[0]) < slack
     at_end = all_words.endswith(words) and abs(part.box[2] - whole.box[2]) < slack
     return at_start or at_end
+
+
+def _divide(whole: ReadLine, part: ReadLine) -> None:
+    """Give the words of a whole the gap at which a part of it stood alone."""
+    count, total = len(_letters(part.text)), len(_letters(whole.text))
+    at = count if _letters(whole.text).startswith(_letters(part.text)) else total - count
+    seen = 0
+    for index, character in enumerate(whole.text):
+        if seen == at and not character.isspace() and not whole.text[index - 1].isspace():
+            whole.text = f"{whole.text[:index]} {whole.text[index:]}"
+            whole.look = replace(whole.look, text=whole.text)
+            return
+        seen += not character.isspace()
 
 
 def _stands_beside(one: ReadLine, other: ReadLine) -> bool:

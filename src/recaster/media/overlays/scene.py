@@ -25,7 +25,7 @@ _SCENE_MOVES_ALONG = 0.75
 """Difference of the surroundings when moved along with a line, against not moved: below this they move with it."""
 _STEEPEST = 30.0
 """Degrees from level beyond which no set type is expected."""
-_SURE_SHORT = {1: 0.97, 2: 0.95, 3: 0.88, 4: 0.85}
+_SURE_SHORT = {1: 0.97, 2: 0.95, 3: 0.92, 4: 0.88}
 """Confidence that texts of so few letters need: a badge or a crease is soon read as one or two."""
 _STEEP = 22.0
 """Degrees from level beyond which set type is rare and needs better proof."""

@@ -31,10 +31,10 @@ def look_again(life: Life, first: Wording, detector: LineDetector, recogniser: L
     best_quad, best = life.quad, first
     # Where words change their colour, single frames may show what the mean has mixed.
     for luma in (life.mean, *(luma for luma, _ in life.looks[:2])):
-        widest = _WIDEST_GAP if first.confidence < _GOOD else 1.0
+        widest = _WIDEST_GAP if first.confidence < _GOOD else 0.5
         quad, words = _look_into(luma, life, detector, recogniser, widest)
         # What was read well is only given up for as good a reading that contains it.
-        if first.confidence >= _GOOD and (words.confidence < 0.95 or _squeezed(first) not in _squeezed(words)):
+        if first.confidence >= _GOOD and not _completes(words, first):
             continue
         if _worth(words) > _worth(best):
             best_quad, best = quad, words
@@ -59,6 +59,12 @@ def _look_into(
         if _worth(words) > _worth(best):
             best_quad, best = shifted(quad, *life.origin), words
     return best_quad, best
+
+
+def _completes(words: Wording, first: Wording) -> bool:
+    """Whether a reading is a sure one that has at least a word more than the first."""
+    more = len(_squeezed(words)) - len(_squeezed(first))
+    return words.confidence >= 0.95 and more >= 2 and _squeezed(first) in _squeezed(words)
 
 
 def _squeezed(words: Wording) -> str:
