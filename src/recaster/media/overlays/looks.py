@@ -95,8 +95,7 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
     gapped = _spaced(text, positions, level, extent, ink, em)
     if active is not None and gapped == text:
         gapped = _spaced_at(text, positions, level, active.borders)
-    rim = ink.stroke_width
-    around = level.in_frame(extent.left - rim, extent.top - rim, extent.right + rim, extent.bottom + rim)
+    around = level.in_frame(extent.left, extent.top, extent.right, extent.bottom)
     # The level picture stands where the line was when the sharp picture was taken.
     to_rest = level.to_frame.copy()
     to_rest[:, 2] -= offset
@@ -143,7 +142,7 @@ def _measured(
 ) -> tuple[Extent, Ink, float, tuple[SeenEmoji, ...]]:
     extent = letter_extent(clear, positions)
     ink = measure_ink(sharp, extent)
-    em = em_size(text, extent.height)
+    em = em_size(text, max(1.0, extent.height - 2 * ink.stroke_width))
     emoji = find_emoji(sharp, extent, em, ink.slab) if len(text) > 1 else ()
     return extent, ink, em, emoji
 

@@ -91,7 +91,7 @@ def _in_line(known: Quad, piece: Quad) -> bool:
     centre = piece.mean(axis=0) - corner
     off = float(centre @ down) - height / 2
     tilt = piece[1] - piece[0]
-    turned = abs(float(np.cross(along, tilt / max(float(np.linalg.norm(tilt)), 1e-6))))
+    turned = abs(float(along[0] * tilt[1] - along[1] * tilt[0])) / max(float(np.linalg.norm(tilt)), 1e-6)
     # The tilt of a short piece is not sure.
     slack = 0.06 if line_width(known) >= 4 * height else 0.17
     reach = max(0.4 * height, slack * abs(float(centre @ along) - line_width(known) / 2))
