@@ -114,7 +114,7 @@ class _Scene:
     def __init__(self, picture: Image, models: Mapping[str, Path], size: tuple[int, int]) -> None:
         self._picture = picture
         self._size = size
-        paths = FaceModels(models["face_detector"], models["face_embedder"], models["face_landmarks"])
+        paths = FaceModels.of(models)
         box = FaceDetector(paths).find(picture)[0]
         points, _ = FaceLandmarker(paths).in_box(picture, box)
         self._centre = points[:, :2].mean(axis=0)
