@@ -15,7 +15,7 @@ from recaster.media.video import Image
 
 MASK = 256
 """Side of the mask in the layout."""
-SHRINK = 0.965
+SHRINK = 0.975
 FEATHER = 0.018
 """Softness of the outer border, over the width of the face."""
 LOW_BAND = 0.07

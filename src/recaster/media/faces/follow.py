@@ -13,15 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recaster.media.faces.analysis import FaceTrack
+from recaster.media.faces.analysis import TEXTURE, FaceTrack
 from recaster.media.faces.hands import HandFinder, HandPoints, hands_mask
 from recaster.media.faces.mesh import Points, Poses, expression, poses_of, texture_map, unwrapped
 from recaster.media.faces.occlusion import hidden_share, hidden_texels
 from recaster.media.progress import Progress, silent
 from recaster.media.video import Image, VideoFacts, read_frames
 
-TEXTURE = 80
-"""Side of the small texture that is kept of every frame."""
 SMOOTHING_SECONDS = 0.06
 """Spread of the zero-phase filter over time; the face's own movement is not smoothed, only what flow does not confirm."""
 JUMP = 0.12

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +22,15 @@ from recaster.media.faces.expressions import shape_at_rest
 from recaster.media.faces.follow import FollowedFace
 from recaster.media.faces.generator import FaceGenerator, FaceView
 from recaster.media.faces.light import skin_texels
-from recaster.media.faces.mesh import Plane, Points, drawn_from_layout, layout_map
+from recaster.media.faces.mesh import Plane, Points, drawn_from_layout, layout_map, unwrapped
 from recaster.media.faces.occlusion import MOST_HIDDEN, hidden_share
 from recaster.media.faces.persona import Persona
 from recaster.media.faces.reshape import Reshaper, shape_offsets
+from recaster.media.faces.suitability import MOST_YAW, kept_texels, look_of
 from recaster.media.video import Image
 
 FADE_SECONDS = 0.17
 """Time over which the swap fades in and out where the face is lost or turned away too far."""
-MOST_YAW = 38.0
-"""Degrees beyond which the source's own face stays."""
 LEAST_WIDTH = 34.0
 """Pixels; a smaller face is left as it is."""
 _MARGIN = 0.46
@@ -48,6 +49,13 @@ class BlendedSession:
                 f"The face on camera is turned more than {MOST_YAW:.0f}° to the side, or smaller than "
                 f"{LEAST_WIDTH:.0f} pixels, all the time. Pick another source."
             )
+        usual = np.median(face.textures[:: max(1, len(face.frames) // 48)], axis=0).astype(np.uint8)
+        first = persona.references[0]
+        worn = look_of(unwrapped(first.image, first.landmarks, usual.shape[0]))
+        kept = np.round(255 * kept_texels(usual, look_of(usual), worn)).astype(np.uint8)
+        if kept.any():
+            face = replace(face, hidden=np.maximum(face.hidden, kept))
+            self._face = face
         self._rows = {int(frame): row for row, frame in enumerate(face.frames)}
         self._offsets = shape_offsets(shape_at_rest(persona, face), persona.shape, generator.shape_transfer)
         self._reshaper = Reshaper()

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recaster.media.faces.analysis import TEXTURE
 from recaster.media.faces.contours import BROWS, OUTER_LIPS, OVAL
 from recaster.media.faces.expressions import reference_weights
-from recaster.media.faces.follow import TEXTURE, FollowedFace, gaussian_in_time
+from recaster.media.faces.follow import FollowedFace, gaussian_in_time
 from recaster.media.faces.generator import FaceView, GeneratedFace
 from recaster.media.faces.light import (
     black_of,
@@ -32,7 +33,7 @@ from recaster.media.video import Image
 LEAST_SIDE, MOST_SIDE = 96, 768
 FACE_SHARE = 0.62
 """Width of a face over the side of its texture."""
-COLOR_DETAIL = 0.4
+COLOR_DETAIL = 0.6
 """How much of the persona's own differences of colour on skin is kept; lips keep theirs."""
 BANDS = (1.2, 3.0, 8.0)
 """Spreads in texels of a 448 texture at which detail is split."""
@@ -44,7 +45,7 @@ LEAST_WEIGHT = 0.01
 class TextureGenerator:
     """`FaceGenerator` by textures."""
 
-    shape_transfer = 0.8
+    shape_transfer = 0.95
     keeps_source_eyes = True
 
     def begin(self, persona: Persona, face: FollowedFace) -> TextureSession:
