@@ -15,6 +15,8 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from recaster.infra.addresses import Network, parse_networks
+
 RateClass = Literal["read-light", "write-light", "long-running"]
 """What a route costs: each class has its own budget of requests a minute."""
 RateTier = Literal["standard", "pilot", "partner"]
@@ -94,6 +96,12 @@ class Settings(BaseSettings):
     copy_model: str = Field(default="", description="Model name at the provider.")
     copy_api_key: SecretStr = Field(default=SecretStr(""), description="API key of the provider.")
 
+    egress_allow: str = Field(
+        default="",
+        description="Private networks that webhooks may reach, as CIDR with commas between (`127.0.0.0/8, ::1/128`); "
+        "empty means none.",
+    )
+
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Largest JSON body of a request.")
     max_image_bytes: int = Field(default=20_971_520, ge=1024, description="Largest uploaded picture.")
     max_video_bytes: int = Field(default=524_288_000, ge=1024, description="Largest uploaded or fetched video.")
@@ -104,11 +112,33 @@ class Settings(BaseSettings):
     key_pepper: SecretStr = Field(
         default=SecretStr(""), description="Server secret under API key hashes; empty means the file in `home/secrets`."
     )
+    sealing_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Under what webhook secrets are encrypted at rest: the new key first, older ones after a comma; empty "
+        "means the file in `home/secrets`.",
+    )
+    rate_limit_store: Literal["auto", "memory", "database", "redis"] = Field(
+        default="auto",
+        description="Where request budgets are counted. `auto`: Redis if `redis_url` is set, the database on Postgres, "
+        "this process's memory on SQLite. Several API processes need `database` or `redis`.",
+    )
+    redis_url: SecretStr = Field(
+        default=SecretStr(""), description="`redis://…` of the server that counts request budgets, if there is one."
+    )
+    event_retention_days: int = Field(
+        default=30, ge=1, le=3650, description="How long events and ended webhook deliveries are kept."
+    )
 
     @field_validator("home", mode="after")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("egress_allow", mode="after")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        parse_networks(value)
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -151,6 +181,10 @@ class Settings(BaseSettings):
         """Return what a tier may do."""
         return TIERS[tier]
 
+    def open_networks(self) -> tuple[Network, ...]:
+        """Return the private networks that the operator opened for outgoing requests."""
+        return parse_networks(self.egress_allow)
+
     def pepper(self) -> bytes:
         """Return the server secret under API key hashes.
 
@@ -160,27 +194,43 @@ class Settings(BaseSettings):
         given = self.key_pepper.get_secret_value()
         if given:
             return hashlib.sha256(given.encode()).digest()
-        path = self.folder("secrets") / "pepper"
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return _read_pepper(path)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(32))
-            file.flush()
-            os.fsync(file.fileno())
-        return _read_pepper(path)
+        return _secret_file(self.folder("secrets") / "pepper")
+
+    def sealing_keys(self) -> tuple[bytes, ...]:
+        """Return the keys under which secrets are encrypted in the database: the first seals, all of them open.
+
+        Without `sealing_key` it is one key in `home/secrets/sealing`, made on first use with mode 0600. Losing it makes
+        the stored webhook secrets unreadable: each endpoint's secret must then be rotated.
+        """
+        given = self.sealing_key.get_secret_value()
+        if given:
+            return tuple(hashlib.sha256(part.encode()).digest() for part in given.replace(",", " ").split())
+        return (_secret_file(self.folder("secrets") / "sealing"),)
 
     def describe(self) -> dict[str, Any]:
         """Return all settings as plain values with secrets masked, for `recaster doctor`."""
         return self.model_dump(mode="json")
 
 
-def _read_pepper(path: Path) -> bytes:
+def _secret_file(path: Path) -> bytes:
+    """Return the 32 bytes of a secret file, made of random ones if it is not there; safe for processes side by side."""
+    if not path.exists():
+        fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            # A link appears whole or not at all, and the first one stays.
+            os.link(fresh, path)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
     content = path.read_bytes()
     if len(content) != 32:
         raise RuntimeError(
-            f"{path} holds {len(content)} bytes instead of 32: the pepper file is damaged or still being written. "
-            "Restore it from a backup; with a new one every API key must be minted again."
+            f"{path} holds {len(content)} bytes instead of 32: the secret file is damaged. Restore it from a backup; with a "
+            "new one everything that it protects must be made again (API keys for the pepper, webhook secrets for sealing)."
         )
     return content
