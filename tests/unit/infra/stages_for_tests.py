@@ -1,4 +1,4 @@
-"""Stages that misbehave on purpose; they are run by `test_remix_child.py` in a real child process."""
+"""Stages that misbehave on purpose; they are run by `test_infra_child.py` in a real child process."""
 
 import os
 import time
