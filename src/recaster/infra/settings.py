@@ -15,6 +15,8 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from recaster.infra.addresses import Network, parse_networks
+
 RateClass = Literal["read-light", "write-light", "long-running"]
 """What a route costs: each class has its own budget of requests a minute."""
 RateTier = Literal["standard", "pilot", "partner"]
@@ -94,6 +96,12 @@ class Settings(BaseSettings):
     copy_model: str = Field(default="", description="Model name at the provider.")
     copy_api_key: SecretStr = Field(default=SecretStr(""), description="API key of the provider.")
 
+    egress_allow: str = Field(
+        default="",
+        description="Private networks that webhooks may reach, as CIDR with commas between (`127.0.0.0/8, ::1/128`); "
+        "empty means none.",
+    )
+
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Largest JSON body of a request.")
     max_image_bytes: int = Field(default=20_971_520, ge=1024, description="Largest uploaded picture.")
     max_video_bytes: int = Field(default=524_288_000, ge=1024, description="Largest uploaded or fetched video.")
@@ -109,6 +117,12 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("egress_allow", mode="after")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        parse_networks(value)
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -150,6 +164,10 @@ class Settings(BaseSettings):
     def limits(self, tier: RateTier) -> TierLimits:
         """Return what a tier may do."""
         return TIERS[tier]
+
+    def open_networks(self) -> tuple[Network, ...]:
+        """Return the private networks that the operator opened for outgoing requests."""
+        return parse_networks(self.egress_allow)
 
     def pepper(self) -> bytes:
         """Return the server secret under API key hashes.
