@@ -105,6 +105,8 @@ def run_in_child(
     ended = threading.Event()
     listener = threading.Thread(target=_collect, args=(child.stderr, complaints), daemon=True)
     watcher = _Watcher(child, ended, is_cancelled, seconds)
+    listener.start()
+    watcher.start()
     answer: dict[str, Any] | None = None
     isolation: tuple[tuple[str, bool, str], ...] = ()
     try:
@@ -112,8 +114,6 @@ def run_in_child(
         with contextlib.suppress(BrokenPipeError):
             child.stdin.write(json.dumps(message) + "\n")
             child.stdin.flush()
-        listener.start()
-        watcher.start()
         while line := child.stdout.readline(MOST_ANSWER_CHARACTERS):
             said = _understand(line)
             if "progress" in said:
@@ -128,8 +128,7 @@ def run_in_child(
         with contextlib.suppress(BrokenPipeError):
             child.stdin.close()
         usage = _reap(child)
-        if listener.ident is not None:
-            listener.join(timeout=5)
+        listener.join(timeout=5)
     observe(ChildReport(usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime, isolation))
     if is_cancelled():
         raise Cancelled("The work was cancelled.")

@@ -32,3 +32,33 @@ def forever(request, progress):
     while True:
         progress(1, 2)
         time.sleep(0.05)
+
+
+def environment(request, progress):
+    return dict(os.environ)
+
+
+def write(request, progress):
+    written = []
+    for path in request["paths"]:
+        try:
+            Path(path).write_text("x")
+        except OSError:
+            continue
+        written.append(path)
+    return {"written": written}
+
+
+def write_much(request, progress):
+    import signal
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        Path(request["path"]).write_bytes(bytes(request["bytes"]))
+    except OSError as error:
+        return {"error": str(error)}
+    return {"error": ""}
+
+
+def sleep(request, progress):
+    time.sleep(60)
