@@ -248,9 +248,7 @@ class EgressProxy:
     async def _open(self, profile: EgressProfile, host: str, port: int) -> Streams:
         if (host, port) in profile.endpoints:
             return await self._dialled([host], port)
-        if profile.hosts is not None and not any(
-            host == name or host.endswith(f".{name}") for name in profile.hosts
-        ):
+        if profile.hosts is not None and not any(host == name or host.endswith(f".{name}") for name in profile.hosts):
             raise _Refused("host", f"{host} is not on the list of {profile.name}")
         if port not in profile.ports:
             raise _Refused("port", f"port {port} is not served")
@@ -401,9 +399,7 @@ async def _join(
         far_writer.close()
 
 
-async def _pump(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, meter: _Meter, limit: int | None
-) -> None:
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, meter: _Meter, limit: int | None) -> None:
     while data := await reader.read(_CHUNK):
         meter.moved += len(data)
         if limit is not None:

@@ -22,7 +22,6 @@ import select
 import socket
 import sys
 import sysconfig
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field

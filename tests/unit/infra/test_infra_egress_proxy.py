@@ -91,7 +91,9 @@ def lab(
         yield proxy, dialled
 
 
-def connect(proxy: EgressProxy, target: str, *, token: str | None = None, head: str = "") -> tuple[bytes, socket.socket]:
+def connect(
+    proxy: EgressProxy, target: str, *, token: str | None = None, head: str = ""
+) -> tuple[bytes, socket.socket]:
     pair = proxy.url("sources").removeprefix("http://").partition("@")[0] if token is None else token
     credentials = base64.b64encode(pair.encode()).decode()
     near = socket.create_connection(("127.0.0.1", proxy.port), timeout=10)

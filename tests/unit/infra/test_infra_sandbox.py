@@ -17,7 +17,11 @@ from recaster.infra.settings import Settings
 pytestmark = pytest.mark.unit
 
 HERE = str(Path(__file__).parent)
-PATHS = {"PYTHONPATH": os.pathsep.join([HERE, *map(os.path.abspath, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))])}
+PATHS = {
+    "PYTHONPATH": os.pathsep.join(
+        [HERE, *map(os.path.abspath, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))]
+    )
+}
 
 
 def policy(folder: Path, **changes: object) -> SandboxPolicy:
