@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from recaster.media.video.model import Image, Mask
 
 
-
 def inside(mask: Mask) -> NDArray[np.bool_]:
     """The true mask with 3 pixels of margin: fringes of the old letters count as inside."""
     grown = mask > 0
