@@ -37,7 +37,7 @@ from recaster.service.keys.usage import KeyUsage
 
 ROUTE_MODULES: Final = (
     "health", "whoami", "credits", "remixes", "jobs", "content",
-    "projects", "influencers", "media", "social", "layers", "sources", "recommendations", "api_keys", "audit_log",
+    "projects", "influencers", "media", "social", "layers", "sources", "recommendations", "api_keys", "audit_log", "webhooks",
 )  # fmt: skip
 """Modules of `recaster.api.routes`; each holds `routes`."""
 

@@ -37,6 +37,7 @@ InfluencerId = Annotated[str, Path(alias="influencerId")]
     status=201,
     answers=InfluencerView,
     errors=(NotFound,),
+    audit="influencer.created",
 )
 def create_influencer(call: Call, project_id: ProjectId, body: InfluencerCreate) -> InfluencerView:
     """Add an influencer; it becomes ready once its reference images are prepared."""
@@ -63,7 +64,13 @@ def get_influencer(call: Call, influencer_id: InfluencerId) -> InfluencerView:
     return InfluencerView.of(service.require_influencer(call.session, influencer_id))
 
 
-@routes.patch("/v1/influencers/{influencerId}", scope="influencers:write", answers=InfluencerView, errors=(NotFound,))
+@routes.patch(
+    "/v1/influencers/{influencerId}",
+    scope="influencers:write",
+    answers=InfluencerView,
+    errors=(NotFound,),
+    audit="influencer.updated",
+)
 def update_influencer(call: Call, influencer_id: InfluencerId, body: InfluencerPatch) -> InfluencerView:
     """Change the fields that are sent; a person's consent is renewed or revoked here."""
     influencer = service.require_influencer(call.session, influencer_id)
@@ -71,7 +78,12 @@ def update_influencer(call: Call, influencer_id: InfluencerId, body: InfluencerP
 
 
 @routes.delete(
-    "/v1/influencers/{influencerId}", scope="influencers:write", status=204, answers=None, errors=(NotFound,)
+    "/v1/influencers/{influencerId}",
+    scope="influencers:write",
+    status=204,
+    answers=None,
+    errors=(NotFound,),
+    audit="influencer.archived",
 )
 def archive_influencer(call: Call, influencer_id: InfluencerId) -> None:
     """Take an influencer out of use."""
@@ -85,6 +97,7 @@ def archive_influencer(call: Call, influencer_id: InfluencerId) -> None:
     status=202,
     answers=PreparationView,
     errors=(NotFound, Conflict),
+    audit="influencer.reference_images_set",
 )
 def set_reference_images(call: Call, influencer_id: InfluencerId, body: ReferenceImages) -> Answer:
     """Give an influencer its pictures and start the job that makes it ready."""

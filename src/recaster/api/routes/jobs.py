@@ -17,7 +17,7 @@ routes = Routes("jobs")
 JobId = Annotated[str, Path(alias="jobId")]
 
 
-@routes.get("/v1/jobs/{jobId}", scope="jobs:read", answers=JobView, errors=(NotFound,))
+@routes.get("/v1/jobs/{jobId}", scope="jobs:read", answers=JobView, errors=(NotFound,), etag=True)
 def get_job(call: Call, job_id: JobId) -> Answer:
     """Show a job; with `If-None-Match` the answer is 304 while nothing has changed."""
     job = service.require_job(call.session, job_id)
@@ -25,7 +25,13 @@ def get_job(call: Call, job_id: JobId) -> Answer:
 
 
 @routes.post(
-    "/v1/jobs/{jobId}/cancel", scope="jobs:cancel", status=202, answers=CancelView, errors=(NotFound, Conflict)
+    "/v1/jobs/{jobId}/cancel",
+    scope="jobs:cancel",
+    status=202,
+    answers=CancelView,
+    errors=(NotFound, Conflict),
+    audit="job.canceled",
+    also={200: "The job had ended before; `reason` says how."},
 )
 def cancel_job(call: Call, job_id: JobId) -> Answer:
     """Cancel a running job; its credits are released and nothing of it is kept."""
