@@ -242,20 +242,9 @@ def fail(database: Database, job_id: str, error: BaseException) -> None:
 
     An error that is not one of ours, or whose code is none of a job's, becomes INTERNAL without its inner words.
     """
-    if isinstance(error, RecasterError) and (error.code in FAILURE_CODES):
-        shown = {
-            "code": error.code,
-            "message": error.message,
-            "details": {**error.details, "retryable": error.retryable},
-        }
-    else:
-        _LOG.error("job failed unexpectedly", job_id=job_id, exc_info=error)
-        shown = {
-            "code": "INTERNAL",
-            "message": "Something unforeseen went wrong; nothing was charged. Try again, and tell the operator the job "
-            "id if it stays.",
-            "details": {"retryable": True},
-        }
+    shown = shown_error(error)
+    if shown["code"] == "INTERNAL":
+        _LOG.error("job failed unexpectedly", job_id=job_id, details=getattr(error, "details", None), exc_info=error)
     with database.system_write() as session:
         job = _lock(session, job_id)
         if job.status != JobStatus.RUNNING:
@@ -264,6 +253,26 @@ def fail(database: Database, job_id: str, error: BaseException) -> None:
         credits.release(session, job.id)
         close_containers(session, job.id, ContainerStatus.FAILED, shown)
         _end(session, job, JobStatus.FAILED)
+
+
+def shown_error(error: BaseException) -> dict[str, Any]:
+    """Return what a failed job says of an error: `{code, message, details}`."""
+    if isinstance(error, RecasterError) and error.code in FAILURE_CODES:
+        # What an internal error found (the end of a process's log, say) is for the operator's eyes.
+        details = {} if error.code == "INTERNAL" else error.details
+        return {"code": error.code, "message": error.message, "details": {**details, "retryable": error.retryable}}
+    return {
+        "code": "INTERNAL",
+        "message": "Something unforeseen went wrong; nothing was charged. Try again, and tell the operator the job id if it "
+        "stays.",
+        "details": {"retryable": True},
+    }
+
+
+def running_job_ids(database: Database) -> list[str]:
+    """Return the running jobs of all organizations."""
+    with database.system_read() as session:
+        return list(session.scalars(sa.select(Job.id).where(Job.status == JobStatus.RUNNING.value)))
 
 
 def locked_running(session: OrganizationSession, job_id: str) -> Job:
