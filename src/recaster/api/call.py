@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from recaster.api.metrics import Metrics
+from recaster.api.streams import StreamSlots
 from recaster.infra.database import Database, OrganizationSession
 from recaster.infra.engine import EngineClient
 from recaster.infra.sealing import Sealer
@@ -40,7 +42,9 @@ class Services:
     pepper: bytes
     sealer: Sealer
     usage: KeyUsage
+    metrics: Metrics
     in_flight: InFlight = field(default_factory=InFlight)
+    streams: StreamSlots = field(default_factory=StreamSlots)
 
 
 class Declared(Protocol):

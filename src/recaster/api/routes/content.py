@@ -127,6 +127,7 @@ def get_content_progress(call: Call, container_id: ContainerId) -> ProgressView:
     errors=(NotFound, RangeNotSatisfiable),
     transaction=False,
     media_type="video/mp4",
+    ranges=True,
 )
 @routes.get(
     _ASSET,
@@ -135,6 +136,7 @@ def get_content_progress(call: Call, container_id: ContainerId) -> ProgressView:
     errors=(NotFound, RangeNotSatisfiable),
     transaction=False,
     media_type="video/mp4",
+    ranges=True,
 )
 def get_asset(call: Call, container_id: ContainerId, asset_id: AssetId) -> Response:
     """Download an asset, whole or in ranges."""

@@ -8,6 +8,7 @@ from fastapi import Path
 from starlette.responses import Response
 
 from recaster.api.call import Answer, Call
+from recaster.api.errors import RangeNotSatisfiable
 from recaster.api.files import send_object
 from recaster.api.paging import PageQuery, paginate
 from recaster.api.routes.projects import ProjectId
@@ -38,6 +39,7 @@ InfluencerId = Annotated[str, Path(alias="influencerId")]
     answers=InfluencerView,
     errors=(NotFound,),
     audit="influencer.created",
+    links={name: {"influencerId": "/id"} for name in ("get_influencer", "update_influencer", "archive_influencer")},
 )
 def create_influencer(call: Call, project_id: ProjectId, body: InfluencerCreate) -> InfluencerView:
     """Add an influencer; it becomes ready once its reference images are prepared."""
@@ -98,6 +100,7 @@ def archive_influencer(call: Call, influencer_id: InfluencerId) -> None:
     answers=PreparationView,
     errors=(NotFound, Conflict),
     audit="influencer.reference_images_set",
+    links={"get_job": {"jobId": "/jobId"}, "cancel_job": {"jobId": "/jobId"}},
 )
 def set_reference_images(call: Call, influencer_id: InfluencerId, body: ReferenceImages) -> Answer:
     """Give an influencer its pictures and start the job that makes it ready."""
@@ -118,9 +121,10 @@ def set_reference_images(call: Call, influencer_id: InfluencerId, body: Referenc
     "/v1/influencers/{influencerId}/image",
     scope="influencers:read",
     answers=None,
-    errors=(NotFound,),
+    errors=(NotFound, RangeNotSatisfiable),
     transaction=False,
     media_type="image/*",
+    ranges=True,
 )
 def get_influencer_image(call: Call, influencer_id: InfluencerId) -> Response:
     """Download the first reference image: what `imageUrl` leads to."""

@@ -25,7 +25,16 @@ _ONE = "/v1/projects/{projectId}/layers/{layerId}"
 
 
 @routes.post(
-    _LIST, scope="layers:write", status=201, answers=LayerView, errors=(NotFound, Conflict), audit="layer.created"
+    _LIST,
+    scope="layers:write",
+    status=201,
+    answers=LayerView,
+    errors=(NotFound, Conflict),
+    audit="layer.created",
+    links={
+        name: {"projectId": "$request.path.projectId", "layerId": "/id"}
+        for name in ("get_layer", "update_layer", "archive_layer")
+    },
 )
 def create_layer(call: Call, project_id: ProjectId, body: LayerCreate) -> LayerView:
     """Add a layer."""

@@ -20,7 +20,26 @@ routes = Routes("projects")
 ProjectId = Annotated[str, Path(alias="projectId", description="`prj_<uuid>`, or the bare UUID.")]
 
 
-@routes.post("/v1/projects", scope="projects:write", status=201, answers=ProjectView, audit="project.created")
+@routes.post(
+    "/v1/projects",
+    scope="projects:write",
+    status=201,
+    answers=ProjectView,
+    audit="project.created",
+    links={
+        name: {"projectId": "/id"}
+        for name in (
+            "get_project",
+            "update_project",
+            "archive_project",
+            "create_influencer",
+            "connect_social_account",
+            "create_layer",
+            "list_content",
+            "update_review_policy",
+        )
+    },
+)
 def create_project(call: Call, body: ProjectCreate) -> ProjectView:
     """Add a project: a brand with its voice, its words and its facts."""
     return ProjectView.of(service.create(call.session, body))

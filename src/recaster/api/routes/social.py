@@ -29,6 +29,7 @@ _PATH = "/v1/projects/{projectId}/social-accounts"
     answers=SocialAccountView,
     errors=(NotFound, Conflict),
     audit="social_account.connected",
+    links={"disconnect_social_account": {"socialAccountId": "/id"}},
 )
 def connect_social_account(call: Call, project_id: ProjectId, body: SocialAccountCreate) -> SocialAccountView:
     """Connect an account; it gets a distribution layer, wired to the project's content layer if there is one."""

@@ -109,6 +109,7 @@ def rotate_webhook_secret(call: Call, endpoint_id: EndpointId) -> Answer:
     answers=DeliveryView,
     errors=(NotFound, Conflict),
     audit="webhook_endpoint.tested",
+    links={"replay_webhook_delivery": {"deliveryId": "/id"}},
 )
 def test_webhook_endpoint(call: Call, endpoint_id: EndpointId) -> Answer:
     """Send a `test.ping` to an endpoint."""
