@@ -7,6 +7,7 @@ folder (or the file that `RECASTER_CONFIG` names). Nothing is opened or created 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 from pathlib import Path
@@ -102,9 +103,62 @@ class Settings(BaseSettings):
         "empty means none.",
     )
 
+    source_fetcher: Literal["yt-dlp", "library"] = Field(
+        default="yt-dlp", description="Where an unknown TikTok id is looked for: at TikTok, or nowhere but the library."
+    )
+    source_folder: Path | None = Field(
+        default=None, description="Folder of videos named `<TikTok id>.mp4` that the operator provides; may be empty."
+    )
+    source_probe_seconds: float = Field(
+        default=5.0, gt=0, le=30, description="How long a request may look for an unknown id before it is accepted."
+    )
+    source_probe_slots: int = Field(
+        default=4, ge=1, le=64, description="Look-ups and searches that one API process runs at a time."
+    )
+    source_retry_seconds: tuple[int, ...] = Field(
+        default=(60, 300, 1800, 7200), description="Pauses between the tries of a job to fetch its source."
+    )
+    source_proxy: SecretStr = Field(
+        default=SecretStr(""), description="HTTP proxy of the operator for TikTok: `http://user:password@host:port`."
+    )
+    source_proxy_use: Literal["always", "second"] = Field(
+        default="always", description="`second`: only to ask again where TikTok says that our address is blocked."
+    )
+    source_impersonate: str = Field(
+        default="chrome", description="Browser whose connections yt-dlp imitates; empty lets yt-dlp choose."
+    )
+    source_device_id: str = Field(default="", description="Device id that yt-dlp shows to TikTok's app interface.")
+    source_app_info: str = Field(
+        default="", description="`iid/name/version/manifest/aid` of a TikTok app for yt-dlp; live search needs it."
+    )
+    source_api_hostname: str = Field(default="", description="Host of TikTok's app interface for yt-dlp.")
+    source_ca_file: Path | None = Field(
+        default=None, description="PEM file of certificate authorities for TikTok, where a proxy opens TLS."
+    )
+    source_hosts: tuple[str, ...] = Field(
+        default=(), description="Domains that fetching may reach beside TikTok's own."
+    )
+    require_source_rights: bool = Field(
+        default=False, description="Refuse to remix a source for which nobody has said on what basis."
+    )
+    source_rights_statement: str = Field(
+        default="",
+        max_length=2000,
+        description="The operator's own word for all fetched sources, recorded with each of them; empty records none.",
+    )
+    isolation: Literal["strict", "best-effort"] = Field(
+        default="best-effort", description="Whether untrusted files are touched where the isolation does not hold."
+    )
+    probe_memory_bytes: int = Field(
+        default=1_500_000_000, ge=300_000_000, description="Address space of a process that examines a file."
+    )
+    stage_memory_bytes: int = Field(
+        default=16_000_000_000, ge=1_000_000_000, description="Address space of a process that runs a stage."
+    )
+
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Largest JSON body of a request.")
     max_image_bytes: int = Field(default=20_971_520, ge=1024, description="Largest uploaded picture.")
-    max_video_bytes: int = Field(default=524_288_000, ge=1024, description="Largest uploaded or fetched video.")
+    max_video_bytes: int = Field(default=200_000_000, ge=1024, description="Largest uploaded or fetched video.")
     max_video_seconds: int = Field(default=180, ge=1, description="Longest video that is remixed.")
     max_image_pixels: int = Field(default=40_000_000, ge=10_000, description="Most pixels of an uploaded picture.")
 
@@ -206,6 +260,19 @@ class Settings(BaseSettings):
         if given:
             return tuple(hashlib.sha256(part.encode()).digest() for part in given.replace(",", " ").split())
         return (_secret_file(self.folder("secrets") / "sealing"),)
+
+    def environment(self) -> dict[str, str]:
+        """Return variables that give a child process the same settings, without any secret.
+
+        Addresses of database and object store count as secrets: they may hold a password.
+        """
+        private = {"database_url", "storage_url"}
+        shown: dict[str, str] = {}
+        for name, value in self.model_dump(mode="json").items():
+            if name in private or isinstance(getattr(self, name), SecretStr) or value is None:
+                continue
+            shown[f"RECASTER_{name.upper()}"] = value if isinstance(value, str) else json.dumps(value)
+        return shown
 
     def describe(self) -> dict[str, Any]:
         """Return all settings as plain values with secrets masked, for `recaster doctor`."""

@@ -3,7 +3,7 @@
 `RemixWorkflow.run` and `PersonaWorkflow.run` are what the worker registers with the engine. They call each stage through
 the engine's `step`, which remembers the result: after a crash the stages that were finished are not run again. What a
 stage hands on lies in the object store under a name made from its content; the scratch folder may vanish at any time.
-Pixels are touched only in child processes (`recaster.remix.child`).
+Pixels are touched only in child processes (`recaster.infra.child`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Any, Final, Protocol
 import structlog
 
 from recaster.errors import Cancelled, ConsentMissing, InfluencerUnusable, RecasterError
+from recaster.infra.child import StageCrashed, describe_error, rebuild_error, run_in_child
 from recaster.infra.database import Database, OrganizationSession
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.infra.storage import ObjectStore, object_key
 from recaster.remix.analysis import ANALYSIS_VERSION
 from recaster.remix.analysis import FILES as ANALYSIS_FILES
-from recaster.remix.child import StageCrashed, describe_error, rebuild_error, run_in_child
 from recaster.remix.engines import engine_choice
 from recaster.service.influencers import service as influencers
 from recaster.service.influencers.model import Influencer
