@@ -33,7 +33,8 @@ class Services:
 class Answer:
     """A handler's answer with another status or more headers than its route declares."""
 
-    view: BaseModel | None
+    view: BaseModel | Callable[[], BaseModel] | None
+    """The body, or how to make it: with an `etag` it is only made for a client that does not have it already."""
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
@@ -116,23 +117,21 @@ class Call:
         with self.database.read(self.principal.organization_id) as session:
             self._session = session
             result = work(session)
-        if isinstance(result, Response):
-            return result
-        etag = result.etag if isinstance(result, Answer) else None
-        if etag is not None:
-            caching = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Authorization"}
-            if matches(self.request.headers.get("if-none-match"), etag):
+            if isinstance(result, Response):
+                return result
+            etag = result.etag if isinstance(result, Answer) else None
+            caching = {} if etag is None else {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Authorization"}
+            if etag is not None and matches(self.request.headers.get("if-none-match"), etag):
                 return Response(status_code=304, headers=caching)
             stored = self._stored(result)
-            return _response(stored.status, stored.body, {**stored.headers, **caching})
-        stored = self._stored(result)
-        return _response(stored.status, stored.body, stored.headers)
+        return _response(stored.status, stored.body, {**stored.headers, **caching})
 
     def _stored(self, result: BaseModel | Answer | Response | None) -> StoredAnswer:
         if isinstance(result, Response):
             raise TypeError(f"{self._route} returned a raw response where its answer has to be kept.")
         answer = result if isinstance(result, Answer) else Answer(result)
-        body = answer.view.model_dump_json(by_alias=True).encode() if answer.view is not None else b""
+        view = answer.view if answer.view is None or isinstance(answer.view, BaseModel) else answer.view()
+        body = view.model_dump_json(by_alias=True).encode() if view is not None else b""
         return StoredAnswer(answer.status or self._status, body, dict(answer.headers))
 
 

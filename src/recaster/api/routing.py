@@ -40,7 +40,7 @@ from recaster.service.errors import (
     UnsupportedMediaType,
 )
 from recaster.service.idempotency.service import parse_key
-from recaster.service.keys.service import SCOPES, authenticate
+from recaster.service.keys.service import SCOPES, Principal, authenticate
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
@@ -174,13 +174,14 @@ class DeclaredRoute(APIRoute):
         """Put key, scope, budget and body checks before the framework reads the body."""
         handle = super().get_route_handler()
         operation: Operation = self.endpoint.operation  # type: ignore[attr-defined]
+        takes_body = operation.takes_body
 
         async def handler(request: Request) -> Response:
             services: Services = request.app.state.services
             limit = operation.max_body or services.settings.max_body_bytes
             if operation.scope != OPEN:
                 await _admit(request, services, operation)
-            if operation.takes_body:
+            if takes_body:
                 _check_media_type(request, operation)
             if operation.idempotent:
                 parse_key(request.headers.get("idempotency-key"))
@@ -206,12 +207,13 @@ class DeclaredRoute(APIRoute):
 async def _admit(request: Request, services: Services, operation: Operation) -> None:
     limiter: RateLimiter = request.app.state.limiter
 
-    def identify() -> Any:
+    def identify() -> Principal:
         with services.database.system_read() as session:
             return authenticate(session, services.pepper, request.headers.get("authorization"))
 
     try:
-        principal = await run_in_threadpool(identify)
+        # Looking a key up in SQLite takes less time than handing the work to a thread.
+        principal = identify() if services.database.is_sqlite else await run_in_threadpool(identify)
     except Unauthenticated:
         guard_address(request, limiter, services)
         raise

@@ -19,6 +19,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -35,6 +36,7 @@ from sqlalchemy.orm import (
     with_loader_criteria,
 )
 from sqlalchemy.sql import visitors
+from sqlalchemy.sql.base import ExecutableOption
 from sqlalchemy.sql.visitors import ExternallyTraversible
 
 from recaster.infra.clock import Clock, SystemClock, from_milliseconds, to_milliseconds
@@ -123,6 +125,14 @@ class OrganizationSession(Session):
         return self.ids.new(prefix)
 
 
+@lru_cache(maxsize=1024)
+def _only_rows_of(organization_id: str) -> ExecutableOption:
+    # Kept, because making it takes as long as running a small statement.
+    return with_loader_criteria(
+        OrganizationOwned, lambda cls: cls.organization_id == organization_id, include_aliases=True
+    )
+
+
 @event.listens_for(OrganizationSession, "do_orm_execute")
 def _filter_by_organization(state: ORMExecuteState) -> None:
     session = state.session
@@ -136,11 +146,7 @@ def _filter_by_organization(state: ORMExecuteState) -> None:
                 "A query ran in a session without organization; open it with database.write(organization_id)."
             )
         if not state.is_insert:
-            state.statement = state.statement.options(
-                with_loader_criteria(
-                    OrganizationOwned, lambda cls: cls.organization_id == organization_id, include_aliases=True
-                )
-            )
+            state.statement = state.statement.options(_only_rows_of(organization_id))
             return
     for element in visitors.iterate(cast(ExternallyTraversible, state.statement)):
         if isinstance(element, sa.Table) and "organization_id" in element.columns:

@@ -38,6 +38,18 @@ TOKEN_PATTERN: Final = r"lp_(?:live|test)_[A-Za-z0-9]{16}_[A-Za-z0-9_-]{43}"
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz234567"
 _TOKEN = re.compile(TOKEN_PATTERN, re.ASCII)
+# Every request runs it: plain columns cost half of what mapped objects do.
+_KEYS, _ORGANIZATIONS = ApiKey.__table__, Organization.__table__
+_BY_KEY_ID = (
+    sa.select(
+        _KEYS,
+        _ORGANIZATIONS.c.name.label("organization_name"),
+        _ORGANIZATIONS.c.tier.label("organization_tier"),
+        _ORGANIZATIONS.c.suspended_at.label("organization_suspended_at"),
+    )
+    .join(_ORGANIZATIONS, _ORGANIZATIONS.c.id == _KEYS.c.organization_id)
+    .where(_KEYS.c.key_id == sa.bindparam("key_id"))
+)
 _UNKNOWN = (
     "The API key is missing, malformed, unknown or revoked. Send it as `Authorization: Bearer lp_live_…`; "
     "the operator mints one with `recaster keys mint`."
@@ -124,26 +136,21 @@ def authenticate(session: OrganizationSession, pepper: bytes, authorization: str
     token = token.strip()
     if scheme.lower() != "bearer" or not _TOKEN.fullmatch(token):
         raise Unauthenticated(_UNKNOWN)
-    row = session.execute(
-        sa.select(ApiKey, Organization)
-        .join(Organization, Organization.id == ApiKey.organization_id)
-        .where(ApiKey.key_id == token[8:24])
-    ).first()
+    key = session.execute(_BY_KEY_ID, {"key_id": token[8:24]}).first()
     # An unknown key id costs the same comparison as a known one.
-    expected = row[0].secret_hash if row else "0" * 64
-    if not hmac.compare_digest(expected, _hash(pepper, token)) or row is None:
+    expected = key.secret_hash if key else "0" * 64
+    if not hmac.compare_digest(expected, _hash(pepper, token)) or key is None:
         raise Unauthenticated(_UNKNOWN)
-    key, organization = row
     if key.revoked_at is not None:
         raise Unauthenticated(_UNKNOWN)
     if key.suspended_at is not None:
         raise KillSwitch("api_key")
-    if organization.suspended_at is not None:
+    if key.organization_suspended_at is not None:
         raise KillSwitch("organization")
     return Principal(
-        organization_id=organization.id,
-        organization_name=organization.name,
-        organization_tier=cast(RateTier, organization.tier),
+        organization_id=key.organization_id,
+        organization_name=key.organization_name,
+        organization_tier=cast(RateTier, key.organization_tier),
         api_key_id=key.id,
         scopes=frozenset(key.scopes),
         tier=cast(RateTier, key.tier),
