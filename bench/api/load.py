@@ -101,7 +101,22 @@ class Server:
         self._profiler = None
         if profile:
             self._profiler = subprocess.Popen(
-                ["py-spy", "record", "-f", "speedscope", "-o", profile, "-p", str(self.process.pid), "-t", "-d", "600"]
+                [
+                    "py-spy",
+                    "record",
+                    "-f",
+                    "raw",
+                    "-r",
+                    "250",
+                    "-g",
+                    "-o",
+                    profile,
+                    "-p",
+                    str(self.process.pid),
+                    "-t",
+                    "-d",
+                    "600",
+                ]
             )
 
     def _await(self) -> None:

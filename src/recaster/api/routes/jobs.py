@@ -17,7 +17,7 @@ routes = Routes("jobs")
 JobId = Annotated[str, Path(alias="jobId")]
 
 
-@routes.get("/v1/jobs/{jobId}", scope="jobs:read", answers=JobView, errors=(NotFound,))
+@routes.get("/v1/jobs/{jobId}", scope="jobs:read", answers=JobView, errors=(NotFound,), quick=True)
 def get_job(call: Call, job_id: JobId) -> Answer:
     """Show a job; with `If-None-Match` the answer is 304 while nothing has changed."""
     job = service.require_job(call.session, job_id)

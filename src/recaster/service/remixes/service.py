@@ -9,7 +9,7 @@ from recaster.infra.settings import RateTier, Settings
 from recaster.service.content.service import open_container
 from recaster.service.credits import service as credits
 from recaster.service.errors import BillingExhausted, RateLimited
-from recaster.service.influencers.service import require_usable
+from recaster.service.influencers.service import check_usable
 from recaster.service.jobs.service import JobQueue, open_job, running_jobs
 from recaster.service.layers.service import resolve_wiring
 from recaster.service.projects.service import require_project
@@ -46,7 +46,7 @@ def accept(
     """
     project = require_project(session, project_id)
     wiring = resolve_wiring(session, project, request.social_account_id, request.influencer_id)
-    require_usable(session, wiring.influencer, session.now)
+    check_usable(session, wiring.influencer, session.now)
     source = lookup(session, project, request.tiktok_video_id)
     price = settings.video_remix_credits
     available = credits.available_credits(session)
