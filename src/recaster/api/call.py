@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -12,10 +12,20 @@ from starlette.responses import Response
 
 from recaster.infra.database import Database, OrganizationSession
 from recaster.infra.engine import EngineClient
+from recaster.infra.sealing import Sealer
 from recaster.infra.settings import Settings
 from recaster.infra.storage import ObjectStore
-from recaster.service.idempotency.service import RequestIdentity, StoredAnswer, fingerprint, parse_key, run_once
+from recaster.service.auditing import service as auditing
+from recaster.service.idempotency.service import (
+    InFlight,
+    RequestIdentity,
+    StoredAnswer,
+    fingerprint,
+    parse_key,
+    run_once,
+)
 from recaster.service.keys.service import Principal
+from recaster.service.keys.usage import KeyUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +37,29 @@ class Services:
     storage: ObjectStore
     engine: EngineClient
     pepper: bytes
+    sealer: Sealer
+    usage: KeyUsage
+    in_flight: InFlight = field(default_factory=InFlight)
+
+
+class Declared(Protocol):
+    """What a request needs to know of its route's declaration (`recaster.api.routing.Operation`)."""
+
+    @property
+    def path(self) -> str:
+        """Path with its parameters in braces."""
+
+    @property
+    def status(self) -> int:
+        """Status of success."""
+
+    @property
+    def audit(self) -> str | None:
+        """Action for the audit log."""
+
+    @property
+    def shows_secret(self) -> bool:
+        """Whether the answer must not be kept in the clear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +72,24 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
     """Strong entity tag; a GET whose `If-None-Match` names it is answered 304."""
+    target: str | None = None
+    """What the audit log names as the object, where it is neither the answer's `id` nor the last id of the path."""
+    audit_details: Mapping[str, Any] = field(default_factory=dict)
+    """What the audit log keeps beside; never a secret."""
 
 
 class Call:
     """The request as a handler sees it."""
 
     def __init__(
-        self, request: Request, services: Services, principal: Principal, *, route: str, status: int, request_id: str
+        self, request: Request, services: Services, principal: Principal, *, declared: Declared, request_id: str
     ) -> None:
         self.request = request
         self.services = services
         self.principal = principal
         self.request_id = request_id
-        self._route = route
-        self._status = status
+        self._declared = declared
+        self._route = declared.path
         self._session: OrganizationSession | None = None
 
     @property
@@ -92,25 +129,61 @@ class Call:
         `body` is what identifies the request beside its path: JSON of the validated body, or of an upload's digest and
         fields.
         """
-        key = parse_key(self.request.headers.get("idempotency-key"))
         method = self.request.method
+        # Only these are idempotent by key; a DELETE is by nature.
+        key = parse_key(self.request.headers.get("idempotency-key")) if method in {"POST", "PATCH"} else None
+        if key is None:
+            stored = self._write(work, None)
+        else:
+            route = f"{method} {self._route}"
+            digest = fingerprint(method, self._route, self.request.path_params, body)
+            identity = RequestIdentity(self.principal.api_key_id, route, key, digest)
+            with self.services.in_flight.alone(identity, self.settings.idempotency_wait_seconds):
+                stored = self._write(work, identity)
+        headers = dict(stored.headers)
+        if stored.replayed:
+            headers["Idempotent-Replayed"] = "true"
+        if self._declared.shows_secret:
+            headers["Cache-Control"] = "no-store"
+        return _response(stored.status, stored.body, headers)
+
+    def _write(
+        self, work: Callable[[OrganizationSession], BaseModel | Answer | None], identity: RequestIdentity | None
+    ) -> StoredAnswer:
         with self.database.write(self.principal.organization_id) as session:
             self._session = session
 
             def answer() -> StoredAnswer:
-                return self._stored(work(session))
+                result = work(session)
+                stored = self._stored(result)
+                if self._declared.audit is not None and stored.status == self._declared.status:
+                    self._audit(session, self._declared.audit, result)
+                return stored
 
-            if key is None:
-                stored = answer()
-            else:
-                route = f"{method} {self._route}"
-                digest = fingerprint(method, self._route, self.request.path_params, body)
-                identity = RequestIdentity(self.principal.api_key_id, route, key, digest)
-                stored = run_once(session, identity, answer, wait_seconds=self.settings.idempotency_wait_seconds)
-        headers = dict(stored.headers)
-        if stored.replayed:
-            headers["Idempotent-Replayed"] = "true"
-        return _response(stored.status, stored.body, headers)
+            if identity is None:
+                return answer()
+            return run_once(
+                session,
+                identity,
+                answer,
+                wait_seconds=self.settings.idempotency_wait_seconds,
+                sealer=self.services.sealer if self._declared.shows_secret else None,
+            )
+
+    def _audit(self, session: OrganizationSession, action: str, result: BaseModel | Answer | None) -> None:
+        answer = result if isinstance(result, Answer) else Answer(result)
+        path = list(self.request.path_params.values())
+        # A new object's id is in the answer; an action on one has it in the path.
+        target = answer.target or getattr(answer.view, "id", None) or (path[-1] if path else "organization")
+        auditing.record(
+            session,
+            self.principal.organization_id,
+            actor=self.principal.api_key_id,
+            action=action,
+            target=str(target)[:200],
+            request_id=self.request_id,
+            details=dict(answer.audit_details),
+        )
 
     def read(self, work: Callable[[OrganizationSession], BaseModel | Answer | Response | None]) -> Response:
         """Do `work` on a consistent snapshot and write its answer, or 304."""
@@ -132,7 +205,7 @@ class Call:
         answer = result if isinstance(result, Answer) else Answer(result)
         view = answer.view if answer.view is None or isinstance(answer.view, BaseModel) else answer.view()
         body = view.model_dump_json(by_alias=True).encode() if view is not None else b""
-        return StoredAnswer(answer.status or self._status, body, dict(answer.headers))
+        return StoredAnswer(answer.status or self._declared.status, body, dict(answer.headers))
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:

@@ -129,7 +129,8 @@ class OrganizationSession(Session):
             raise TenancyError(
                 f"{model.__name__} of another organization was written in a session of {self.organization_id}."
             )
-        self.connection().execute(sa.insert(cast(sa.Table, model.__table__)), list(rows))
+        if rows:
+            self.connection().execute(sa.insert(cast(sa.Table, model.__table__)), list(rows))
 
     def new_id(self, prefix: str) -> str:
         """Make an id such as `prj_…`; see `recaster.infra.ids`."""

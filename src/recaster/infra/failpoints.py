@@ -18,7 +18,7 @@ class Failpoint(StrEnum):
     ACCEPT_JOB_WRITTEN = "accept.job_written"  # job row is there, its work is not queued yet
     ACCEPT_QUEUED = "accept.queued"  # work is queued; container, credits and answer are not there yet
     ACCEPT_RESERVED = "accept.reserved"  # credits are held, the answer is not kept yet
-    ACCEPT_ANSWER_KEPT = "accept.answer_kept"  # everything is written, nothing committed
+    JOB_ENDED = "job.ended"  # inside the transaction that ends a job in whatever way, credits not settled
     BEFORE_COMMIT = "database.before_commit"  # any shared commit of this process
     AFTER_COMMIT = "database.after_commit"  # durable, and nobody was told
     ATTEMPT_BEGUN = "run.attempt_begun"  # the attempt is counted, no step has run
@@ -26,10 +26,8 @@ class Failpoint(StrEnum):
     STAGE_DONE = "run.stage_done"  # files are in the scratch folder, not in the store
     OBJECT_STORED = "run.object_stored"  # in the store, the step's result is not remembered
     FINALIZING = "publish.finalizing"  # can no longer be cancelled, nothing published
-    PUBLISH_JOB_ENDED = "publish.job_ended"  # inside the publishing transaction, credits not captured
-    PUBLISH_CAPTURED = "publish.captured"  # inside the publishing transaction, all written
+    CAPTURED = "publish.captured"  # inside the publishing transaction, all written
     PUBLISHED = "publish.committed"  # published, the engine does not know that the work is done
-    FAIL_ENDED = "fail.job_ended"  # inside the failing transaction, credits not released
 
 
 _armed: tuple[Failpoint, int] | None = None

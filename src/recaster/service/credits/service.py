@@ -237,22 +237,23 @@ def _post(
 ) -> None:
     if sum(moved.values()) != 0:
         raise RuntimeError(f"A {kind} of {moved} does not sum to zero.")
-    transaction = LedgerTransaction(
-        id=session.new_id("led"), organization_id=wallet.organization_id, kind=kind.value, amount=amount, job_id=job_id,
-        resolves_id=resolves_id, note=note, created_at=session.now,
-    )  # fmt: skip
-    session.add(transaction)
-    session.flush()
+    transaction_id = session.new_id("led")
+    for account, change in moved.items():
+        setattr(wallet, account.value, getattr(wallet, account.value) + change)
     entries = [
         {
-            "organization_id": wallet.organization_id, "transaction_id": transaction.id, "account": account.value,
+            "organization_id": wallet.organization_id, "transaction_id": transaction_id, "account": account.value,
             "amount": change,
         }
         for account, change in moved.items()
         if change
     ]  # fmt: skip
-    if entries:
-        session.append(LedgerEntry, entries)
-    for account, change in moved.items():
-        setattr(wallet, account.value, getattr(wallet, account.value) + change)
+    # The entries first: the transaction closes them, and the database refuses it where they do not balance.
+    session.append(LedgerEntry, entries)
+    session.add(
+        LedgerTransaction(
+            id=transaction_id, organization_id=wallet.organization_id, kind=kind.value, amount=amount, job_id=job_id,
+            resolves_id=resolves_id, note=note, created_at=session.now,
+        )
+    )  # fmt: skip
     session.flush()

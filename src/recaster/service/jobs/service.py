@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from recaster.errors import Cancelled, RecasterError
 from recaster.infra.database import Database, OrganizationSession
+from recaster.infra.failpoints import Failpoint, reach
 from recaster.infra.ids import parse_id
 from recaster.service.content.model import Container, ContainerStatus
 from recaster.service.content.service import assets_of, close_containers
@@ -63,7 +64,9 @@ def open_job(
     )  # fmt: skip
     session.add(job)
     session.flush()
+    reach(Failpoint.ACCEPT_JOB_WRITTEN)
     queue.enqueue_in_transaction(session, workflow=workflow, job_id=job.id, organization_id=session.organization_id)
+    reach(Failpoint.ACCEPT_QUEUED)
     return job
 
 
@@ -315,6 +318,8 @@ def _end(session: OrganizationSession, job: Job, status: JobStatus) -> None:
     job.status = status.value
     job.finished_at = session.now
     _touch(session, job)
+    session.flush()
+    reach(Failpoint.JOB_ENDED)
 
 
 def _touch(session: OrganizationSession, job: Job) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from recaster.infra.database import OrganizationSession
+from recaster.infra.failpoints import Failpoint, reach
 from recaster.service.content.model import Asset, Container, ContainerStatus
 from recaster.service.credits import service as credits
 from recaster.service.jobs import service as jobs
@@ -87,4 +88,5 @@ def complete(session: OrganizationSession, job_id: str, completion: Completion) 
     jobs.finish(session, job)
     credits.capture(session, job_id)
     session.flush()
+    reach(Failpoint.CAPTURED)
     return container.id

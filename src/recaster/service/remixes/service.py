@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from recaster.infra.database import OrganizationSession
+from recaster.infra.failpoints import Failpoint, reach
 from recaster.infra.settings import RateTier, Settings
 from recaster.service.content.service import open_container
 from recaster.service.credits import service as credits
@@ -71,4 +72,5 @@ def accept(
         source_tiktok_id=request.tiktok_video_id,
     )  # fmt: skip
     credits.reserve(session, job.id, price)
+    reach(Failpoint.ACCEPT_RESERVED)
     return AcceptedView(job_id=job.id, container_ids=[container.id], location_url=f"/v1/jobs/{job.id}")
