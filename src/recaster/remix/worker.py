@@ -5,21 +5,21 @@ from __future__ import annotations
 import signal
 import threading
 
-from recaster.infra.child import run_in_child
 from recaster.infra.database import open_database
 from recaster.infra.engine import EngineWorker
 from recaster.infra.logging import configure_logging
 from recaster.infra.settings import Settings
 from recaster.infra.storage import open_storage
-from recaster.remix.workflow import PersonaWorkflow, RemixWorkflow, StageRunner
+from recaster.remix.stage_runner import StageRunner
+from recaster.remix.workflow import PersonaWorkflow, RemixWorkflow
 from recaster.service.jobs.service import forgive_attempts
 
 GRACE_SECONDS = 5
 """How long a stopping worker waits for running jobs; what does not end is taken up by the next worker."""
 
 
-def run_worker(settings: Settings, run_stage: StageRunner = run_in_child) -> None:
-    """Work until the process is told to stop (SIGTERM or SIGINT). `run_stage` runs the stages of the work."""
+def run_worker(settings: Settings, run_stage: StageRunner | None = None) -> None:
+    """Work until the process is told to stop (SIGTERM or SIGINT). `run_stage` runs the stages; None: in children."""
     configure_logging(settings.log_level)
     database = open_database(settings)
     worker = EngineWorker(settings, database)

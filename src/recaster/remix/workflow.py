@@ -3,7 +3,7 @@
 `RemixWorkflow.run` and `PersonaWorkflow.run` are what the worker registers with the engine. They call each stage through
 the engine's `step`, which remembers the result: after a crash the stages that were finished are not run again. What a
 stage hands on lies in the object store under a name made from its content; the scratch folder may vanish at any time.
-Pixels are touched only in child processes (`recaster.infra.child`).
+Pixels are touched only by whoever runs the stages (`recaster.remix.stage_runner`).
 """
 
 from __future__ import annotations
@@ -17,16 +17,14 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from recaster.errors import Cancelled, ConsentMissing, InfluencerUnusable, RecasterError
-from recaster.infra.child import StageCrashed, describe_error, rebuild_error, run_in_child
+from recaster.infra.child import StageCrashed, describe_error, rebuild_error
 from recaster.infra.database import Database, OrganizationSession
 from recaster.infra.failpoints import Failpoint, reach
-from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.infra.storage import ObjectStore, object_key
-from recaster.media.progress import Progress
 from recaster.remix.analysis import ANALYSIS_VERSION
 from recaster.remix.analysis import FILES as ANALYSIS_FILES
-from recaster.remix.engines import engine_choice
+from recaster.remix.stage_runner import StageRunner, StagesInChildren
 from recaster.service.influencers import service as influencers
 from recaster.service.influencers.model import Influencer
 from recaster.service.jobs import service as jobs
@@ -52,20 +50,6 @@ class Steps(Protocol):
         """Run `function` in one database transaction together with the engine's own mark that it was done."""
 
 
-class StageRunner(Protocol):
-    """Runs one stage of the work; `recaster.infra.child.run_in_child` is the one that the product uses."""
-
-    def __call__(
-        self,
-        stage: str,
-        request: Mapping[str, Any],
-        *,
-        progress: Progress,
-        is_cancelled: Callable[[], bool],
-    ) -> dict[str, Any]:
-        """Run the function that `stage` names (`module:function`) on a JSON request and return its JSON result."""
-
-
 class _Workbench:
     """What both workflows share: scratch folders, objects, child processes, and steps that hand on errors as values."""
 
@@ -75,15 +59,14 @@ class _Workbench:
         database: Database,
         storage: ObjectStore,
         heavy: threading.Semaphore,
-        run_stage: StageRunner = run_in_child,
+        run_stage: StageRunner | None = None,
     ) -> None:
-        """`heavy` bounds how many stages of this worker run at the same time, `run_stage` runs each of them."""
+        """`heavy` bounds how many stages of this worker run at the same time; `run_stage` is `StagesInChildren`."""
         self.settings = settings
         self.database = database
         self.storage = storage
         self._heavy = heavy
-        self._run_stage = run_stage
-        self._models = ModelStore(settings.folder("models"))
+        self._run_stage = run_stage or StagesInChildren(settings)
 
     def scratch(self, job_id: str) -> Path:
         """Return the job's scratch folder."""
@@ -118,8 +101,8 @@ class _Workbench:
             try:
                 with self._heavy:
                     result = self._run_stage(
-                        f"recaster.remix.stages:{name}",
-                        {"engines": engine_choice(self.settings, self._models), **request},
+                        name,
+                        request,
                         progress=lambda done, total: jobs.report(self.database, job_id, stage, done / max(total, 1)),
                         is_cancelled=lambda: jobs.is_cancelled(self.database, job_id),
                     )
