@@ -13,6 +13,7 @@ from recaster.service.content.model import Asset, Container
 from recaster.service.credits.model import LedgerTransaction, Reservation
 from recaster.service.credits.service import audit
 from recaster.service.jobs.model import Job
+from recaster.service.webhooks.model import Event, WebhookDelivery, WebhookEndpoint
 
 ENDINGS = {"completed": "capture", "failed": "release", "canceled": "release"}
 """How a job ended → what became of its reservation."""
@@ -24,7 +25,7 @@ def broken(database: Database) -> list[str]:
         found: list[str] = []
         for organization_id in session.scalars(sa.select(Organization.id)):
             found += [f"L1/L6 {finding}" for finding in audit(session, organization_id)]
-        return [*found, *_jobs(session), *_money(session)]
+        return [*found, *_jobs(session), *_money(session), *_events(session)]
 
 
 def _jobs(session: OrganizationSession) -> list[str]:
@@ -67,6 +68,41 @@ def _money(session: OrganizationSession) -> list[str]:
             found.append(f"L5/L7 {job.id} is {job.status}, its reservation {kind or 'open'}.")
     found += [f"L7 a reservation hangs on {job_id}, which is no remix." for job_id in reservations]
     return found
+
+
+def _events(session: OrganizationSession) -> list[str]:
+    found: list[str] = []
+    told: dict[str, list[Event]] = {}
+    for event in session.scalars(sa.select(Event).where(Event.job_id.is_not(None)).order_by(Event.sequence)):
+        told.setdefault(str(event.job_id), []).append(event)
+    for job in session.scalars(sa.select(Job).where(Job.kind == "content_generate")):
+        events = told.pop(job.id, [])
+        ends = [event.type for event in events if event.type.startswith("job.")]
+        if ends != ([] if job.status == "running" else [f"job.{job.status}"]):
+            found.append(f"W1 {job.id} is {job.status} and was told of as {ends}.")
+        generated = [event for event in events if event.type == "content.generated"]
+        if len(generated) != (job.status == "completed"):
+            found.append(f"W1 {job.id} is {job.status} and its content was told of {len(generated)} times.")
+        if [event.sequence for event in events] != list(range(1, len(events) + 1)):
+            found.append(f"W4 the events of {job.id} are numbered {[event.sequence for event in events]}.")
+    wanting = Counter(session.scalars(sa.select(WebhookDelivery.event_id).where(WebhookDelivery.replay_of.is_(None))))
+    endpoints = session.scalars(sa.select(WebhookEndpoint).where(WebhookEndpoint.archived_at.is_(None))).all()
+    for event in session.scalars(sa.select(Event)):
+        asked = sum(
+            event.type in endpoint.events
+            and endpoint.organization_id == event.organization_id
+            and endpoint.created_at <= event.created_at
+            for endpoint in endpoints
+        )
+        if wanting[event.id] != asked:
+            found.append(f"W1 {asked} endpoints want to hear of {event.id}, {wanting[event.id]} deliveries are queued.")
+    return found
+
+
+def untold(database: Database) -> list[str]:
+    """Return the deliveries that wait for their first or next try."""
+    with database.system_read() as session:
+        return list(session.scalars(sa.select(WebhookDelivery.id).where(WebhookDelivery.status == "pending")))
 
 
 def unfinished(database: Database) -> list[str]:

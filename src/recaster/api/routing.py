@@ -71,6 +71,8 @@ class Operation:
     quick: bool
     audit: str | None
     shows_secret: bool
+    etag: bool
+    ranges: bool
     also: Mapping[int, str]
     links: Mapping[str, Mapping[str, str]]
 
@@ -140,6 +142,8 @@ class Routes:
         quick: bool = False,
         audit: str | None = None,
         shows_secret: bool = False,
+        etag: bool = False,
+        ranges: bool = False,
         also: Mapping[int, str] | None = None,
         links: Mapping[str, Mapping[str, str]] | None = None,
     ) -> Callable[[HandlerT], HandlerT]:
@@ -149,8 +153,11 @@ class Routes:
         work and returns a `Response` (`call.idempotent(…)` makes one). `form`: the body is multipart. `max_body` in
         bytes overrides the setting. `media_type`: what a handler answers that returns raw bytes. `audit`: the action that
         the audit log gets when the handler answers `status`. `shows_secret`: the answer must not be kept in the clear.
-        `also`: further statuses of success with their meaning. `links`: operation id → parameter → place in the answer.
-        `quick`: it reads a few rows by their ids, which on SQLite takes less time than handing the work to a thread.
+        `etag`: a read whose answer carries a strong entity tag and is 304 while it is unchanged. `ranges`: a file that is
+        sent in parts if asked for. `also`: further statuses of success with their meaning. `links`: operation id →
+        parameter → where it comes from: a JSON pointer into the answer, or a runtime expression of OpenAPI
+        (`$request.path.…`). `quick`: it reads a few rows by their ids, which on SQLite takes less time than handing the
+        work to a thread.
         """
         if scope not in {*SCOPES, ANY_KEY, OPEN}:
             raise ValueError(f"{method} {path} declares the unknown scope {scope!r}.")
@@ -175,6 +182,8 @@ class Routes:
                     quick=quick,
                     audit=audit,
                     shows_secret=shows_secret,
+                    etag=etag,
+                    ranges=ranges,
                     also=also or {},
                     links=links or {},
                 )

@@ -25,7 +25,7 @@ BATCH_SECONDS: Final = 0.025
 _BREATH_SECONDS: Final = 0.002
 
 
-class CommitFailed(RuntimeError):
+class CommitFailed(sa.exc.SQLAlchemyError):
     """The commit that several units of work shared did not succeed; none of them left anything."""
 
 

@@ -28,7 +28,10 @@ class StageRunner(Protocol):
 
 
 class StagesInChildren:
-    """Runs each stage in a process of its own, with the engines that the settings choose: what the product does."""
+    """Runs each stage in a process of its own: what the product does.
+
+    The engines are those that the settings choose; a request's own `engines` win over them.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -40,7 +43,7 @@ class StagesInChildren:
         """Run the function of `recaster.remix.stages` that bears the stage's name."""
         return run_in_child(
             f"recaster.remix.stages:{stage}",
-            {"engines": engine_choice(self._settings, self._models), **request},
+            {**request, "engines": {**engine_choice(self._settings, self._models), **request.get("engines", {})}},
             progress=progress,
             is_cancelled=is_cancelled,
         )

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import structlog
+
 from recaster.errors import Cancelled, ConsentMissing, InfluencerUnusable, RecasterError
 from recaster.infra.child import StageCrashed, describe_error, rebuild_error
 from recaster.infra.database import Database, OrganizationSession
@@ -38,6 +40,7 @@ STAGE_TRIES: Final = 2
 INFLUENCER_WAIT_SECONDS: Final = 3600
 """How long a job waits for an influencer that is being prepared."""
 _LONGEST_PAUSE: Final = 30
+LOG: Final = structlog.get_logger(__name__)
 
 
 class Steps(Protocol):
@@ -136,7 +139,7 @@ class RemixWorkflow(_Workbench):
     """One remix, from the accepted job to the published asset."""
 
     def run(self, job_id: str, steps: Steps) -> None:
-        """Do the job. It ends completed, failed with a code, or canceled; nothing is raised for those."""
+        """Do the job. It ends completed, failed with a code, or canceled, whatever goes wrong; nothing is raised."""
         try:
             jobs.begin_attempt(self.database, job_id, self.settings.max_job_attempts)
             reach(Failpoint.ATTEMPT_BEGUN)
@@ -144,10 +147,18 @@ class RemixWorkflow(_Workbench):
         except Cancelled:
             self._discard(job_id)
         except RecasterError as error:
-            jobs.fail(self.database, job_id, error)
-            self._discard(job_id)
+            self._fail(job_id, error)
+        except Exception as error:
+            # The boundary: past it the engine would call the workflow ended, and the job would run for ever. What the
+            # engine itself raises to stop a workflow is no `Exception` and passes.
+            LOG.exception("workflow broke", job_id=job_id)
+            self._fail(job_id, error)
         finally:
             self.clear(job_id)
+
+    def _fail(self, job_id: str, error: Exception) -> None:
+        jobs.fail(self.database, job_id, error)
+        self._discard(job_id)
 
     def _remix(self, job_id: str, steps: Steps) -> None:
         persona_key = self._persona(job_id, steps)
@@ -305,20 +316,30 @@ class PersonaWorkflow(_Workbench):
             key = self.attempt(steps, "prepare", lambda: self._prepare(job_id))
             steps.transaction_step("ready", lambda session: self._ready(session, job_id, key))
         except Cancelled:
+            # Also raised when a finished job is taken up again after a crash: then there is nothing to take back.
             with self.database.system_write() as session:
-                influencers.mark_pending(session, self._influencer(session, job_id))
+                influencer = self._influencer(session, job_id)
+                if self._is_preparing(influencer, job_id):
+                    influencers.mark_pending(session, influencer)
         except RecasterError as error:
-            with self.database.system_write() as session:
-                influencers.mark_failed(
-                    session,
-                    self._influencer(session, job_id),
-                    code=error.code,
-                    message=error.message,
-                    details=error.details,
-                )
-            jobs.fail(self.database, job_id, error)
+            self._fail(job_id, error)
+        except Exception as error:
+            # The boundary, as in `RemixWorkflow.run`.
+            LOG.exception("workflow broke", job_id=job_id)
+            self._fail(job_id, error)
         finally:
             self.clear(job_id)
+
+    def _fail(self, job_id: str, error: Exception) -> None:
+        shown = jobs.shown_error(error)
+        with self.database.system_write() as session:
+            influencer = self._influencer(session, job_id)
+            if self._is_preparing(influencer, job_id):
+                influencers.mark_failed(session, influencer, **shown)
+        jobs.fail(self.database, job_id, error)
+
+    def _is_preparing(self, influencer: Influencer, job_id: str) -> bool:
+        return influencer.status == "training" and influencer.training_job_id == job_id
 
     def _influencer(self, session: OrganizationSession, job_id: str) -> Influencer:
         return session.get_one(Influencer, session.get_one(Job, job_id).input["influencerId"])

@@ -34,6 +34,12 @@ routes = Routes("content")
         NotFound, InfluencerRequired, AccountNotWired, NoContentLayerWired, InfluencerNotWired, InvalidTiktokId,
         BillingExhausted, ConsentMissing,
     ),
+    links={
+        "get_job": {"jobId": "/jobId"},
+        "cancel_job": {"jobId": "/jobId"},
+        "get_content": {"containerId": "/containerIds/0"},
+        "get_content_progress": {"containerId": "/containerIds/0"},
+    },
 )  # fmt: skip
 def create_video_remix(
     call: Call, project_id: Annotated[str, Path(alias="projectId")], body: VideoRemixRequest
