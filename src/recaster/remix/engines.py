@@ -48,7 +48,7 @@ class Engines:
     @property
     def names(self) -> dict[str, str]:
         """Names and versions of the chosen engines, as stored in a plan."""
-        return {"reader": "pp-ocrv6-small/1", "eraser": "temporal/1", "drawer": "skia/1", "swapper": "mesh/1"}
+        return {"reader": "pp-ocrv6-small/1", "eraser": "temporal/1", "drawer": "skia/1", "swapper": "mesh/2"}
 
     def reader(self) -> TextReader:
         """Return a new text reader."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recaster.errors import FaceUnsuitable, NoFaceFound
+from recaster.errors import FaceUnsuitable, InvalidInput, NoFaceFound
 from recaster.media.faces.archive import write_archive
 from recaster.media.faces.mesh import Points, expression, poses_of, unwrapped, yaw_degrees
 from recaster.media.faces.networks import (
@@ -77,6 +77,21 @@ class FaceAnalysis:
     def track(self, track_id: str) -> FaceTrack:
         """Return a track by its id, which must exist."""
         return next(track for track in self.tracks if track.id == track_id)
+
+    def choosing(self, number: int) -> FaceAnalysis:
+        """The same analysis with another person on camera, counted from 1.
+
+        Raises:
+            InvalidInput: there are not so many people.
+        """
+        if not 1 <= number <= len(self.tracks):
+            raise InvalidInput(
+                f"There is no face number {number}; {len(self.tracks)} were found.",
+                field="face",
+                value=number,
+                limit=len(self.tracks),
+            )
+        return FaceAnalysis(self.tracks, self.tracks[number - 1].id)
 
     def require_on_camera(self) -> FaceTrack:
         """Return the on-camera person.
