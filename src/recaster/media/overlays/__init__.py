@@ -7,6 +7,7 @@ from recaster.media.overlays.layout import DoesNotFit, FitReport, SafeZone, Text
 from recaster.media.overlays.model import (
     Animation,
     Box,
+    OverlayEmoji,
     OverlayLine,
     OverlayRole,
     OverlayTrack,
@@ -26,6 +27,7 @@ __all__ = [
     "DoesNotFit",
     "EraserSettings",
     "FitReport",
+    "OverlayEmoji",
     "OverlayLine",
     "OverlayRole",
     "OverlayTrack",

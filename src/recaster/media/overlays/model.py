@@ -90,6 +90,10 @@ class TextStyle:
     """Baseline distance as a multiple of `size`."""
     rotation: float
     """Degrees clockwise."""
+    active_fill: Color | None = None
+    """Fill of the word that is being said, where a caption's words take turns; None where they do not."""
+    active_slab: Color | None = None
+    """Colour of the box behind the word that is being said; None where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +105,34 @@ class Animation:
 
 
 @dataclass(frozen=True, slots=True)
+class OverlayEmoji:
+    """One emoji of a line."""
+
+    character: str
+    """As in the line's text; empty where it is an emoji that was not recognised, which the text then leaves out."""
+    polygon: Polygon
+    """Around its picture in the track's reference frame."""
+    confidence: float
+    """0–1."""
+
+
+@dataclass(frozen=True, slots=True)
 class OverlayLine:
     """One line of text as it stands on the screen."""
 
     text: str
     """As read, emoji included where they were recognised. Empty where the text could not be read."""
     polygon: Polygon
-    """Around the glyphs in the track's reference frame."""
+    """Around the glyphs in the track's reference frame, emoji not included."""
     confidence: float
     """0–1."""
+    emoji: tuple[OverlayEmoji, ...] = ()
+    """The line's emoji from left to right."""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the words are known. A line that is not read was found all the same and can be erased."""
+        return bool(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +166,14 @@ class OverlayTrack:
         if not self.offsets:
             return (0.0, 0.0)
         return self.offsets[min(max(frame - self.first_frame, 0), len(self.offsets) - 1)]
+
+    def polygon_at(self, line: OverlayLine, frame: int) -> Polygon:
+        """Where the glyphs of one of the block's lines are in `frame`, its place at rest for a block that just pops in."""
+        dx, dy = self.offset_at(frame)
+        first, second, third, fourth = line.polygon
+        return (
+            (first[0] + dx, first[1] + dy),
+            (second[0] + dx, second[1] + dy),
+            (third[0] + dx, third[1] + dy),
+            (fourth[0] + dx, fourth[1] + dy),
+        )
