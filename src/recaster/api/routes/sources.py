@@ -31,6 +31,7 @@ routes = Routes("sources")
     transaction=False,
     form=True,
     max_body=UNBOUNDED_BODY,
+    audit="source.added",
 )
 def add_source(call: Call, project_id: ProjectId, upload: Upload) -> Response:
     """Upload a video that the operator holds rights to, with its TikTok id and on what basis it may be remixed."""
