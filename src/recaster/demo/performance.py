@@ -28,7 +28,7 @@ CUT_SECOND = 5.0
 _CLOSER = 1.2
 _FACE_OF_FRAME = 0.30
 """Height of the face over the frame's, before the cut."""
-_BLINKS = (0.55, 1.95, 3.62, 4.30, 6.62, 7.55)
+_BLINKS = (0.95, 2.45, 3.62, 4.2, 6.62, 7.62)
 _BLINK_CLOSING, _BLINK_OPENING = 0.075, 0.13
 
 # Second → value. Between two keys the movement eases in and out, and where two keys are equal it rests.
