@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from recaster.errors import InvalidInput
 from recaster.infra.settings import Settings
 from recaster.media.faces import FaceModels, FaceSwapper, GeneratorSwapper, MeshSwapper
 from recaster.media.faces.generator import FaceGenerator
@@ -25,6 +26,25 @@ from recaster.media.faces.texture import TextureGenerator
 ONNX = "onnx:"
 """What stands before the name of a generator in the setting `face_swapper`."""
 _MESH_VERSION = "mesh/1"
+
+
+def with_swapper(settings: Settings, swapper: str | None) -> Settings:
+    """Return the settings with another `face_swapper`, or as they are for None.
+
+    Raises:
+        InvalidInput: the value has no known form.
+    """
+    if swapper is None:
+        return settings
+    if swapper != "mesh" and not (swapper.startswith(ONNX) and len(swapper) > len(ONNX)):
+        raise InvalidInput(
+            f"'{swapper}' is no face swapper: give `mesh`, or `{ONNX}` and the name of an engine that is described in "
+            f"{settings.home / 'face-engines'}.",
+            field="swapper",
+            value=swapper,
+            limit=["mesh", f"{ONNX}NAME"],
+        )
+    return settings.model_copy(update={"face_swapper": swapper})
 
 
 @dataclass(frozen=True, slots=True)

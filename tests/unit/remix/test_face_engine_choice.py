@@ -17,7 +17,7 @@ from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.media.faces import FaceModels, MeshSwapper
 from recaster.remix.engines import Engines, engine_choice
-from recaster.remix.face_engines import FaceChoice
+from recaster.remix.face_engines import FaceChoice, with_swapper
 
 pytestmark = pytest.mark.unit
 
@@ -80,6 +80,19 @@ def test_a_job_is_refused_before_it_starts_when_a_network_cannot_be_used(
 def test_a_swapper_of_no_known_form_is_refused(tmp_path: Path, value: str) -> None:
     with pytest.raises(ValidationError, match="face_swapper"):
         Settings(home=tmp_path, face_swapper=value)
+
+
+def test_a_single_run_may_choose_another_swapper(tmp_path: Path, folder: Path) -> None:
+    settings = Settings(home=tmp_path)
+    assert with_swapper(settings, None) is settings
+    tiny.write_swapper(folder, "house", "ghost")
+    assert FaceChoice.of(with_swapper(settings, "onnx:house")).names()["swapper"].startswith("onnx:house/")
+    for value in ("magic", "onnx:"):
+        with pytest.raises(InvalidInput, match="no face swapper"):
+            with_swapper(settings, value)
+    # A name that leads out of the folder is no name.
+    with pytest.raises(InvalidInput):
+        FaceChoice.of(with_swapper(settings, "onnx:../face-engines/house")).names()
 
 
 def test_the_doctor_shows_described_engines_and_why_one_cannot_be_used(

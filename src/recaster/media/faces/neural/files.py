@@ -8,6 +8,7 @@ interface states everything itself.
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from recaster.errors import InvalidInput, LicenceRefused, ModelMissing
 Kind = Literal["swapper", "restorer", "parser"]
 TemplateName = Literal["arcface-112-v1", "arcface-112-v2", "arcface-128", "ffhq-512"]
 Channels = tuple[float, float, float]
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ZERO: Final[Channels] = (0.0, 0.0, 0.0)
 _ONE: Final[Channels] = (1.0, 1.0, 1.0)
 _HALF: Final[Channels] = (0.5, 0.5, 0.5)
@@ -232,7 +234,7 @@ def read_declaration(folder: Path, name: str) -> AnyFile:
         InvalidInput: there is no such description, or it is not of the form; the message names the key.
     """
     path = folder / f"{name}.toml"
-    if not path.is_file():
+    if not _NAME.fullmatch(name) or not path.is_file():
         known = ", ".join(declared_engines(folder)) or "none"
         raise InvalidInput(
             f"There is no face engine called '{name}': {path} does not exist. Described there: {known}.",
