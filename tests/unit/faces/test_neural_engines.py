@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tiny_networks as tiny
-from recaster.errors import InvalidInput, LicenceRefused, ModelMissing
+from recaster.errors import InvalidInput, LicenceRefused, ModelMissing, NotInstalled
 from recaster.media.faces import FaceLandmarker, FaceModels, FaceTrack, FaceView, Persona, find_faces, prepare_persona
 from recaster.media.faces.follow import FollowedFace, follow_face
 from recaster.media.faces.neural import (
@@ -320,3 +320,17 @@ def test_a_graphics_processor_is_used_when_present(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: present)
     assert execution_providers("auto") == ["CUDAExecutionProvider", "CPUExecutionProvider"]
     assert execution_providers("cpu") == ["CPUExecutionProvider"]
+
+
+def test_a_graphics_processor_that_does_not_start_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.write_swapper(tmp_path, "house", "ghost")
+    engine = load_engine(tmp_path, "house", "swapper")
+    monkeypatch.setattr(
+        "onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    with (
+        pytest.warns(UserWarning, match="CUDAExecutionProvider"),
+        pytest.raises(NotInstalled, match="inference_device"),
+    ):
+        OnnxGenerator(engine, "auto")
+    OnnxGenerator(engine, "cpu")

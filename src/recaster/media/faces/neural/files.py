@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -330,11 +331,18 @@ def _check_bytes(path: Path, file: NetworkFile) -> None:
         raise ModelMissing(
             f"The network file {path} is missing. Put it there, or remove its description.", model=file.file
         )
-    with path.open("rb") as opened:
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
+    state = path.stat()
+    found = _digest(path, state.st_size, state.st_mtime_ns)
     if found != file.sha256:
         raise ModelMissing(
             f"The network file {path} has the SHA-256 {found}, its description declares {file.sha256}. "
             "It is another file than the one that was described: check where it came from.",
             model=file.file,
         )
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, size: int, changed: int) -> str:
+    """SHA-256 of a file; worked out again only when its size or time of change is another, since such files are large."""
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

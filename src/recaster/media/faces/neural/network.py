@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
-from recaster.errors import InvalidInput, ModelMissing
+from recaster.errors import InvalidInput, ModelMissing, NotInstalled
 
 Device = Literal["auto", "cpu"]
 Tensor = NDArray[np.float32]
@@ -54,6 +54,7 @@ class Network:
 
     Raises:
         ModelMissing: the file is no model that ONNX Runtime can run.
+        NotInstalled: the graphics processor that ONNX Runtime was built for cannot be started.
     """
 
     def __init__(self, path: Path, device: Device = "auto", threads: int = 2) -> None:
@@ -66,6 +67,14 @@ class Network:
             self._session = ort.InferenceSession(str(path), options, providers=execution_providers(device))
         except _REFUSALS as error:
             raise ModelMissing(f"{path} cannot be run by ONNX Runtime: {error}", model=path.name) from error
+        wanted, started = execution_providers(device)[0], self._session.get_providers()
+        if wanted not in started:
+            # The runtime would go on a hundred times slower without a word.
+            raise NotInstalled(
+                f"ONNX Runtime was built for {wanted} but could not start it (it started {', '.join(started)}). Install "
+                "the driver and libraries that it needs, or set `inference_device` to `cpu`.",
+                provider=wanted,
+            )
         self.inputs: tuple[Any, ...] = tuple(self._session.get_inputs())
         self.outputs: tuple[Any, ...] = tuple(self._session.get_outputs())
 
