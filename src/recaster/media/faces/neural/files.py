@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -145,6 +145,7 @@ class ParserFile(_Table):
 
 
 AnyFile = SwapperFile | RestorerFile | ParserFile
+_File = TypeVar("_File", bound=SwapperFile | RestorerFile | ParserFile)
 _KINDS: Final[dict[str, type[SwapperFile] | type[RestorerFile] | type[ParserFile]]] = {
     "swapper": SwapperFile,
     "restorer": RestorerFile,
@@ -212,6 +213,22 @@ class NeuralEngine:
     name: str
     declared: AnyFile
     folder: Path
+
+    def declared_as(self, kind: type[_File]) -> _File:
+        """What the engine declares, if it is of that kind.
+
+        Raises:
+            InvalidInput: it is of another kind.
+        """
+        if not isinstance(self.declared, kind):
+            wanted = next(name for name, table in _KINDS.items() if table is kind)
+            raise InvalidInput(
+                f"The face engine '{self.name}' is a {self.declared.kind}, not a {wanted}.",
+                field="kind",
+                value=self.declared.kind,
+                limit=wanted,
+            )
+        return self.declared
 
     def path(self, file: NetworkFile) -> Path:
         """Path of one of its files."""
@@ -281,14 +298,8 @@ def load_engine(folder: Path, name: str, kind: Kind, allowed: Collection[str] = 
         LicenceRefused: a file may not be used commercially and the engine is not in `allowed`.
         ModelMissing: a file is not there or does not have its SHA-256.
     """
-    declared = read_declaration(folder, name)
-    if declared.kind != kind:
-        raise InvalidInput(
-            f"The face engine '{name}' is a {declared.kind}, not a {kind}.",
-            field="kind",
-            value=declared.kind,
-            limit=kind,
-        )
+    engine = NeuralEngine(name, read_declaration(folder, name), folder)
+    declared = engine.declared_as(_KINDS[kind])
     for file in declared.files:
         if not file.commercial_use and name not in allowed:
             raise LicenceRefused(
@@ -300,7 +311,7 @@ def load_engine(folder: Path, name: str, kind: Kind, allowed: Collection[str] = 
             )
     for file in declared.files:
         _check_bytes(folder / file.file, file)
-    return NeuralEngine(name, declared, folder)
+    return engine
 
 
 def _completed(table: dict[str, Any], kind: str, path: Path) -> dict[str, Any]:

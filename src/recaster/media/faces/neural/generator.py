@@ -41,13 +41,7 @@ class OnnxGenerator:
     """
 
     def __init__(self, engine: NeuralEngine, device: Device = "auto") -> None:
-        declared = engine.declared
-        if not isinstance(declared, SwapperFile):
-            raise InvalidInput(
-                f"The face engine '{engine.name}' is a {declared.kind}, not a swapper.",
-                field="kind",
-                value=declared.kind,
-            )
+        declared = engine.declared_as(SwapperFile)
         self._declared = declared
         self._network = Network(engine.path(declared.network), device)
         self._target = self._network.input_of_rank(4, "the aligned face")

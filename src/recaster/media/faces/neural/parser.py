@@ -15,6 +15,7 @@ from recaster.media.faces.mesh import Plane, Points
 from recaster.media.faces.neural.alignment import Matrix, crop_matrix, cut, pasted, to_tensor
 from recaster.media.faces.neural.files import NeuralEngine, ParserFile
 from recaster.media.faces.neural.network import Device, Network
+from recaster.media.faces.neural.refining import RefinedGenerator
 from recaster.media.faces.persona import Persona
 from recaster.media.video import Image
 
@@ -50,13 +51,7 @@ class OnnxParser:
     """
 
     def __init__(self, engine: NeuralEngine, device: Device = "auto") -> None:
-        declared = engine.declared
-        if not isinstance(declared, ParserFile):
-            raise InvalidInput(
-                f"The face engine '{engine.name}' is a {declared.kind}, not a parser.",
-                field="kind",
-                value=declared.kind,
-            )
+        declared = engine.declared_as(ParserFile)
         self._declared = declared
         self._network = Network(engine.path(declared.network), device)
         self._input = self._network.input_of_rank(4, "the aligned face")
@@ -96,22 +91,12 @@ class OnnxParser:
         )
 
 
-class UncoveredGenerator:
+class UncoveredGenerator(RefinedGenerator):
     """`FaceGenerator` that shows its faces only where a parser sees the source's face uncovered."""
 
     def __init__(self, generator: FaceGenerator, parser: FaceParser) -> None:
-        self._generator = generator
+        super().__init__(generator)
         self._parser = parser
-
-    @property
-    def shape_transfer(self) -> float:
-        """Of the generator inside."""
-        return self._generator.shape_transfer
-
-    @property
-    def keeps_source_eyes(self) -> bool:
-        """Of the generator inside."""
-        return self._generator.keeps_source_eyes
 
     def begin(self, persona: Persona, face: FollowedFace) -> GeneratorSession:
         """Begin the generator's session."""

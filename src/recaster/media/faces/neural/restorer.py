@@ -6,13 +6,13 @@ from typing import Protocol
 
 import numpy as np
 
-from recaster.errors import InvalidInput
 from recaster.media.faces.follow import FollowedFace
 from recaster.media.faces.generator import FaceGenerator, FaceView, GeneratedFace, GeneratorSession
 from recaster.media.faces.mesh import Points
 from recaster.media.faces.neural.alignment import Picture, crop_matrix, cut, faded, from_tensor, pasted, to_tensor
 from recaster.media.faces.neural.files import NeuralEngine, RestorerFile
 from recaster.media.faces.neural.network import Device, Network
+from recaster.media.faces.neural.refining import RefinedGenerator
 from recaster.media.faces.persona import Persona
 from recaster.media.video import Image
 
@@ -42,13 +42,7 @@ class OnnxRestorer:
     """
 
     def __init__(self, engine: NeuralEngine, device: Device = "auto") -> None:
-        declared = engine.declared
-        if not isinstance(declared, RestorerFile):
-            raise InvalidInput(
-                f"The face engine '{engine.name}' is a {declared.kind}, not a restorer.",
-                field="kind",
-                value=declared.kind,
-            )
+        declared = engine.declared_as(RestorerFile)
         self._declared = declared
         self._network = Network(engine.path(declared.network), device)
         self._input = self._network.input_of_rank(4, "the aligned face")
@@ -70,22 +64,12 @@ class OnnxRestorer:
         return np.asarray(base + share * (np.clip(pasted(restored, matrix, shape), 0, 255) - base), np.float32)
 
 
-class RestoredGenerator:
+class RestoredGenerator(RefinedGenerator):
     """`FaceGenerator` whose faces go through a restorer."""
 
     def __init__(self, generator: FaceGenerator, restorer: FaceRestorer) -> None:
-        self._generator = generator
+        super().__init__(generator)
         self._restorer = restorer
-
-    @property
-    def shape_transfer(self) -> float:
-        """Of the generator inside."""
-        return self._generator.shape_transfer
-
-    @property
-    def keeps_source_eyes(self) -> bool:
-        """Of the generator inside."""
-        return self._generator.keeps_source_eyes
 
     def begin(self, persona: Persona, face: FollowedFace) -> GeneratorSession:
         """Begin the generator's session."""
