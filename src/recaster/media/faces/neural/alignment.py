@@ -68,12 +68,12 @@ def scale_of(matrix: Matrix) -> float:
 
 
 def cut(image: Image, matrix: Matrix, side: int) -> Image:
-    """The aligned crop, BGR, averaged where it becomes smaller; beyond the picture its edge goes on."""
+    """The aligned crop, BGR, averaged where it becomes smaller; beyond the picture it is mirrored."""
     scale = scale_of(matrix)
     source = cv2.GaussianBlur(image, (0, 0), 0.4 / scale) if scale < 0.8 else image
     flags = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_LINEAR
     return np.asarray(
-        cv2.warpAffine(source, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8
+        cv2.warpAffine(source, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REFLECT_101), np.uint8
     )
 
 

@@ -86,7 +86,7 @@ class OnnxGenerator:
         """
         tensor = to_tensor(crops, self._declared.crop)
         names = [self._picture] if self._mask is None else [self._picture, self._mask]
-        several = not isinstance(self._target.shape[0], int)
+        several = not any(isinstance(entry.shape[0], int) for entry in (self._target, self._source))
         parts = [tensor] if several else list(tensor[:, None])
         results = [
             self._network.run(
