@@ -17,6 +17,7 @@ from recaster.media.copywriting import BrandProfile
 from recaster.media.faces import prepare_persona
 from recaster.remix import steps
 from recaster.remix.engines import Engines, engine_choice
+from recaster.remix.face_engines import with_swapper
 
 
 def remix(
@@ -26,6 +27,9 @@ def remix(
     ],
     brand: Annotated[Path, typer.Option(help="Brand profile, see examples/brand.toml.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The video that is written.")],
+    swapper: Annotated[
+        str | None, typer.Option(help="Who draws the face: `mesh` or `onnx:NAME`; otherwise what the settings choose.")
+    ] = None,
     plan: Annotated[Path | None, typer.Option(help="Also write the plan as JSON here.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -33,7 +37,7 @@ def remix(
     profile = BrandProfile.from_toml(brand)
     pictures = pictures_in(persona)
     output.parent.mkdir(parents=True, exist_ok=True)
-    settings = Settings()
+    settings = with_swapper(Settings(), swapper)
     engines = Engines.from_choice(engine_choice(settings, ModelStore(settings.folder("models"))))
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
