@@ -18,6 +18,7 @@ from recaster.cli.console import fail
 from recaster.cli.demo import demo
 from recaster.cli.doctor import doctor
 from recaster.cli.faces import persona_app, swap
+from recaster.cli.overlays import read
 from recaster.cli.remix import remix
 from recaster.cli.serve import serve, work
 from recaster.errors import RecasterError
@@ -41,6 +42,7 @@ app.command()(serve)
 app.command("worker")(work)
 app.command()(remix)
 app.command()(swap)
+app.command()(read)
 app.command()(demo)
 app.command()(openapi)
 

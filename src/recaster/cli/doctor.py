@@ -21,6 +21,7 @@ from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.infra.storage import StorageError, open_storage
 from recaster.media.faces.neural import declared_engines, execution_providers, load_engine, read_declaration
+from recaster.media.overlays.tesseract import find_tesseract
 from recaster.remix.face_engines import ONNX, FaceChoice
 
 LEAST_FREE_BYTES = 2 * 10**9
@@ -65,6 +66,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _models(settings)
     yield from _face_engines(settings)
     yield _encoder()
+    yield _other_scripts()
     for subject, look in (("database", _database), ("object store", _storage)):
         yield _guarded(subject, look, settings)
 
@@ -129,6 +131,19 @@ def _encoder() -> Finding:
     if "libx264" in av.codecs_available:
         return Finding("encoder", "ok", f"libx264, FFmpeg libraries of PyAV {av.__version__}")
     return Finding("encoder", "broken", "libx264 is not in this build of PyAV", "install the locked PyAV wheel")
+
+
+def _other_scripts() -> Finding:
+    reader = find_tesseract()
+    if reader is not None:
+        return Finding("other scripts", "ok", f"Tesseract reads {', '.join(reader.languages)}, less surely than Latin")
+    return Finding(
+        "other scripts",
+        "warning",
+        "Tesseract with one of its languages for Cyrillic, Arabic, Devanagari, Thai or Korean is not installed: such text "
+        "is found and erased, but not read",
+        "install for example the Debian packages tesseract-ocr and tesseract-ocr-rus",
+    )
 
 
 def _database(settings: Settings) -> Finding:

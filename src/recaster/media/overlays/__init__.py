@@ -19,6 +19,7 @@ from recaster.media.overlays.model import (
 from recaster.media.overlays.networks import TextModels
 from recaster.media.overlays.reader import TextReader
 from recaster.media.overlays.reading import RapidTextReader, ReaderSettings
+from recaster.media.overlays.tesseract import ScriptReader, ScriptReading, TesseractReader, find_tesseract
 
 __all__ = [
     "Animation",
@@ -34,11 +35,14 @@ __all__ = [
     "RapidTextReader",
     "ReaderSettings",
     "SafeZone",
+    "ScriptReader",
+    "ScriptReading",
     "Shadow",
     "SkiaTextDrawer",
     "Slab",
     "Stroke",
     "TemporalEraser",
+    "TesseractReader",
     "TextDrawer",
     "TextEraser",
     "TextLayout",
@@ -46,6 +50,7 @@ __all__ = [
     "TextReader",
     "TextStyle",
     "appearance",
+    "find_tesseract",
     "tracks_from_json",
     "tracks_to_json",
 ]
