@@ -178,7 +178,6 @@ def render(
         analysis.shots,
         tuple(tracks[overlay.track_id] for overlay in replaced),
         portions.next(),
-        keep_slab=frozenset(overlay.track_id for overlay in replaced if overlay.reuse_slab),
     )
     swapping = any(face.action == "swap" for face in plan.faces)
     session = engines.swapper().begin(persona, analysis.faces, facts, clip, portions.next()) if swapping else None

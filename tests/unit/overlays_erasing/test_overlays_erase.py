@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from recaster.errors import Cancelled, InvalidInput
-from recaster.media.overlays.draw import Appearance, SkiaTextDrawer
-from recaster.media.overlays.draw import appearance as appearance_of
+from recaster.media.overlays.draw import SkiaTextDrawer
 from recaster.media.overlays.erase import EraserSettings, TemporalEraser
 from recaster.media.overlays.model import (
     Animation,
@@ -23,6 +22,8 @@ from recaster.media.overlays.model import (
     Stroke,
     TextStyle,
 )
+from recaster.media.overlays.timing import Appearance
+from recaster.media.overlays.timing import appearance as appearance_of
 from recaster.media.video.model import ColorTags, Frame, Shot, VideoFacts
 
 pytestmark = pytest.mark.unit
