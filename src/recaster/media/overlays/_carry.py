@@ -139,8 +139,9 @@ class Carrier:
         shift = spots.sample(flow)
         xs = spots.xs + shift[:, 0] * np.float32(width / columns)
         ys = spots.ys + shift[:, 1] * np.float32(height / rows)
-        colors = sampled(self._picture, xs, ys, cv2.INTER_CUBIC).astype(np.float32)
-        variance = sampled(self._variance, xs, ys, cv2.INTER_LINEAR)[:, 0].astype(np.float32)
+        # Sharper ways of sampling sharpen a little each time: carried over many frames that makes dots and halos.
+        colors = sampled(self._picture, xs, ys)
+        variance = sampled(self._variance, xs, ys)[:, 0]
         outside = (xs < -0.5) | (ys < -0.5) | (xs > width - 0.5) | (ys > height - 0.5)
         return colors, np.where(outside, np.float32(LOST), variance)
 
@@ -184,14 +185,14 @@ def _warped(picture: Plane, flow: Plane) -> Plane:
     return np.asarray(cv2.remap(picture, xs, ys, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-def sampled(values: NDArray[np.generic], xs: Plane, ys: Plane, interpolation: int) -> NDArray[np.generic]:
+def sampled(values: Image | Plane, xs: Plane, ys: Plane) -> Plane:
     """Interpolated values at scattered positions, shape (n, channels)."""
     columns = 1024  # the remapping call takes pictures, not lists: fold the list into rows
     count = len(xs)
     rows = -(-count // columns)
     folded = [np.pad(v.astype(np.float32), (0, rows * columns - count)).reshape(rows, columns) for v in (xs, ys)]
-    found = cv2.remap(values, folded[0], folded[1], interpolation, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(found).reshape(rows * columns, -1)[:count]
+    found = cv2.remap(values, folded[0], folded[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(found, np.float32).reshape(rows * columns, -1)[:count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +216,7 @@ class Spots:
 
     def sample(self, plane: Plane) -> Plane:
         """Values of a plane of the reduced grid at the hole's pixels, shape (n, channels)."""
-        return np.asarray(sampled(plane, self.grid_xs, self.grid_ys, cv2.INTER_LINEAR), np.float32)
+        return sampled(plane, self.grid_xs, self.grid_ys)
 
     def cells(self, grid: tuple[int, ...]) -> NDArray[np.intp]:
         """Flat index of the cell of the reduced grid that each pixel lies in."""

@@ -90,7 +90,7 @@ class Samples:
         spread = np.zeros(median.shape[:2], np.float32)
         for picture in pictures:
             spread += cv2.absdiff(picture, median).max(axis=2)
-        return cls(tuple(pictures), left, top, median, spread / np.float32(len(pictures)))
+        return cls(tuple(pictures), left, top, median, np.asarray(spread / len(pictures), np.float32))
 
     @property
     def shape(self) -> tuple[int, int]:

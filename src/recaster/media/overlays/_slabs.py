@@ -92,7 +92,7 @@ class _LineBox:
         uv = np.array(
             [[self.left, self.top], [self.right, self.top], [self.right, self.bottom], [self.left, self.bottom]]
         )
-        return uv @ np.array([self.along, self.down])
+        return np.asarray(uv @ np.array([self.along, self.down]), np.float64)
 
     def fitted(self, samples: Samples, inward: int, outward: int) -> _LineBox:
         """The box with each side moved, by so many pixels at most, to the strongest step along its whole length."""
@@ -129,7 +129,7 @@ def _colors_at(samples: Samples, points: NDArray[np.float64]) -> NDArray[np.floa
     xs = np.asarray(points[:, 0] - samples.left, np.float32)[None]
     ys = np.asarray(points[:, 1] - samples.top, np.float32)[None]
     found = cv2.remap(samples.median, xs, ys, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(found, np.float32)[0]
+    return np.asarray(found[0], np.float32)
 
 
 def _alike(samples: Samples, color: Color, tolerance: float, share: float) -> Mask:

@@ -44,7 +44,7 @@ class Veil:
         # Colour is coded more coarsely than brightness and taking off the slab multiplies its error: smooth it alone.
         luma, red, blue = cv2.split(cv2.cvtColor(bare, cv2.COLOR_BGR2YCrCb))
         inside = np.asarray(covered > 0, np.float32)
-        red, blue = (smooth_known(np.asarray(plane, np.float32), inside, 3.0)[0] for plane in (red, blue))
+        red, blue = (smooth_known(np.asarray(plane, np.float32), inside, 1.0)[0] for plane in (red, blue))
         clean = cv2.cvtColor(cv2.merge([luma, red, blue]), cv2.COLOR_YCrCb2BGR)
         out = picture.copy()
         out[covered > 0] = np.clip(np.rint(clean[covered > 0]), 0, 255).astype(np.uint8)
@@ -90,16 +90,18 @@ def _fit(
 ) -> tuple[float, NDArray[np.float32]]:
     """`with_slab` = through * `without` + added, fitted in three rounds that leave out what does not agree.
 
-    Where the background along the edge is too even to tell, `stated` is taken for `through`.
+    Where the background along the edge is too even, or changes too fast across it, to tell, `stated` is taken for
+    `through`.
     """
     kept = np.ones(len(without), bool)
     through, added = stated, np.zeros(3, np.float32)
     for _ in range(3):
         x, y = without[kept], with_slab[kept]
         middle_x, middle_y = x.mean(axis=0), y.mean(axis=0)
-        spread = float(((x - middle_x) ** 2).mean())
-        if spread > 15.0**2:
-            through = float(((x - middle_x) * (y - middle_y)).mean()) / spread
+        spread_x, spread_y = float(((x - middle_x) ** 2).mean()), float(((y - middle_y) ** 2).mean())
+        common = float(((x - middle_x) * (y - middle_y)).mean())
+        tells = spread_x > 15.0**2 and common**2 > 0.7 * spread_x * spread_y
+        through = common / spread_x if tells else stated
         added = np.asarray(middle_y - through * middle_x, np.float32)
         misfit = np.abs(with_slab - through * without - added).max(axis=1)
         kept = misfit <= max(4.0, 2.0 * float(np.median(misfit)))
