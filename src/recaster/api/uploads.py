@@ -1,8 +1,7 @@
 """Reads a `multipart/form-data` body as it arrives: one file straight into a folder of ours, text parts into memory.
 
 Every size is limited while it is read, so that no body can fill memory or disk. Names and media types that the client
-gives for its file are not looked at. What the file is, `recaster.service.media.inspection` finds out with the limits
-and the probe that are bound here.
+gives for its file are not looked at. What the file is, `recaster.service.media.decoding` finds out in a child process.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ import os
 import tempfile
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Final
 
@@ -24,11 +21,8 @@ from starlette.requests import Request
 
 from recaster.api.call import Call, Services
 from recaster.errors import InvalidInput
-from recaster.infra.settings import Settings
-from recaster.media.video.model import MediaLimits
-from recaster.media.video.probe import probe
 from recaster.service.errors import PayloadTooLarge, UnsupportedMediaType
-from recaster.service.media.inspection import InspectionLimits, MediaProbe, UploadedFile
+from recaster.service.media.inspection import UploadedFile
 from recaster.service.media.service import store_upload
 from recaster.service.projects.service import require_project
 
@@ -222,17 +216,6 @@ async def _upload(request: Request) -> AsyncIterator[UploadForm]:
 
 Upload = Annotated[UploadForm, Depends(_upload)]
 """Annotate a handler's parameter with it to take a form with a file; the file is removed when the answer is sent."""
-
-
-def inspection(settings: Settings) -> tuple[InspectionLimits, MediaProbe]:
-    """Return the limits of uploads that the settings state, and the probe bound to those of videos."""
-    limits = InspectionLimits(
-        image_bytes=settings.max_image_bytes,
-        video_bytes=settings.max_video_bytes,
-        image_pixels=settings.max_image_pixels,
-    )
-    media_limits = MediaLimits(size_bytes=settings.max_video_bytes, duration=Fraction(settings.max_video_seconds))
-    return limits, partial(probe, limits=media_limits)
 
 
 def keep(call: Call, project_id: str, file: UploadedFile) -> str:

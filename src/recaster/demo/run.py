@@ -78,8 +78,8 @@ def run_demo(output: Path, say: Callable[[str], None] = lambda line: None, progr
     files = {model.name: models.path(model.name) for model in models.manifest.models}
     source = output / "source.mp4"
     say(f"making the source clip from pictures of {SOURCE_PERSON}, a synthetic person")
-    make_source_clip(_pictures(SOURCE_PERSON), files, source, progress=progress)
-    references = _reference_pictures(_pictures(INFLUENCER), files, output / "influencer")
+    make_source_clip(persona_pictures(SOURCE_PERSON), files, source, progress=progress)
+    references = reference_pictures(persona_pictures(INFLUENCER), files, output / "influencer")
     with _service(output) as (address, token):
         say(f"the service listens on {address}")
         client = httpx2.Client(
@@ -98,7 +98,8 @@ def run_demo(output: Path, say: Callable[[str], None] = lambda line: None, progr
     return DemoResult(source, remix, sheet, overlays)
 
 
-def _pictures(person: str) -> Path:
+def persona_pictures(person: str) -> Path:
+    """Return the folder with one synthetic person's pictures, or raise `NotInstalled`."""
     try:
         return Path(str(distribution("openpeople").locate_file(f"openpeople/data/curated/{person}/assets")))
     except PackageNotFoundError as error:
@@ -108,7 +109,7 @@ def _pictures(person: str) -> Path:
         ) from error
 
 
-def _reference_pictures(folder: Path, files: Mapping[str, Path], target: Path) -> list[Path]:
+def reference_pictures(folder: Path, files: Mapping[str, Path], target: Path) -> list[Path]:
     """Cut pictures with exactly one face out of the portrait, the selfie and the sheet of expressions."""
     target.mkdir(exist_ok=True)
     models = FaceModels(files["face_detector"], files["face_embedder"], files["face_landmarks"])

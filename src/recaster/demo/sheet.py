@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from recaster.infra.files import atomic_file
-from recaster.media.video import probe, read_frames, read_times
+from recaster.media.video import probe, read_chosen, read_times
 
 _TILE_WIDTH = 300
 _GAP = 8
@@ -26,10 +26,12 @@ def contact_sheet(before: Path, after: Path, target: Path, count: int = 6) -> No
         left = column * (_TILE_WIDTH + _GAP)
         label = f"{float(times[index][0]):.1f} s"
         cv2.putText(sheet, label, (left + 4, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (60, 60, 60), 1, cv2.LINE_AA)
-        for row, clip in enumerate((before, after)):
-            image = next(iter(read_frames(clip, index, index + 1))).image
-            top = 24 + row * (height + _GAP)
-            tile = cv2.resize(image, (_TILE_WIDTH, height), interpolation=cv2.INTER_AREA)
+    for row, clip in enumerate((before, after)):
+        top = 24 + row * (height + _GAP)
+        pictures = {frame.index: frame.image for frame in read_chosen(clip, chosen)}
+        for column, index in enumerate(chosen):
+            left = column * (_TILE_WIDTH + _GAP)
+            tile = cv2.resize(pictures[index], (_TILE_WIDTH, height), interpolation=cv2.INTER_AREA)
             sheet[top : top + height, left : left + _TILE_WIDTH] = tile
     encoded = cv2.imencode(".png", sheet)[1]
     with atomic_file(target) as file:

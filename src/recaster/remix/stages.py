@@ -1,4 +1,4 @@
-"""The stages as they run in a child process: a JSON request in, a JSON result out. See `recaster.remix.child`."""
+"""The stages as they run in a child process: a JSON request in, a JSON result out. See `recaster.infra.child`."""
 
 from __future__ import annotations
 

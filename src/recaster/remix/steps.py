@@ -6,6 +6,7 @@ They know the order of the work inside a stage and nothing of jobs, credits or H
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,11 +19,11 @@ import regex
 from recaster.errors import MediaInvalid, OutputRejected
 from recaster.infra.files import atomic_file
 from recaster.media.copywriting import BrandProfile, CopyLine, CopyRequest, FitVerdict
-from recaster.media.faces import Persona, analyse_faces, similarity
+from recaster.media.faces import FaceTrack, Persona, analyse_faces, similarity
 from recaster.media.overlays import Box, OverlayTrack, TextDrawer, TextLayout, appearance
 from recaster.media.progress import Progress, silent
 from recaster.media.quality import Inspection, Measure, at_least, at_most, inspect_timing, text_similarity
-from recaster.media.video import Image, VideoFacts, VideoWriter, find_shots, probe, read_frames, read_times
+from recaster.media.video import Image, VideoFacts, VideoWriter, find_shots, probe, read_chosen, read_frames, read_times
 from recaster.remix.analysis import SourceAnalysis
 from recaster.remix.engines import Engines
 from recaster.remix.plan import PlannedFace, PlannedOverlay, RemixPlan
@@ -211,11 +212,19 @@ def verify(
     Raises:
         OutputRejected: a measure failed; `details["checks"]` holds them.
     """
-    frames = _inspected_frames(analysis, plan)
-    portions = Portions(progress, (len(frames), IDENTITY_SAMPLES))
+    places, faces = _inspected_texts(analysis, plan), _inspected_faces(analysis, plan)
+    texts = _TextInspection(analysis, rendered, engines) if places else None
+    identity = _IdentityInspection(persona, engines) if faces else None
+    chosen = sorted({*places, *faces})
+    for done, frame in enumerate(read_chosen(result, chosen)):
+        if texts is not None:
+            texts.look(frame.image, places.get(frame.index, ()))
+        if identity is not None and frame.index in faces:
+            identity.look(frame.image, *faces[frame.index])
+        progress(done + 1, len(chosen))
     measures = [*inspect_timing(clip, result)]
-    measures += _inspect_texts(result, analysis, plan, rendered, frames, engines, portions.next())
-    measures += _inspect_identity(result, analysis, plan, persona, engines, portions.next())
+    measures += texts.measures() if texts is not None else ()
+    measures += identity.measures() if identity is not None else ()
     inspection = Inspection(tuple(measures))
     if not inspection.passed:
         names = ", ".join(measure.name for measure in inspection.failed)
@@ -231,7 +240,7 @@ def write_thumbnail(video: Path, target: Path) -> tuple[int, int]:
     """Write a JPEG of the frame at a third of the clip, at most 720 pixels wide, and return its width and height."""
     facts = probe(video)
     middle = facts.frame_count // 3
-    image = next(iter(read_frames(video, middle, middle + 1))).image
+    image = next(read_chosen(video, (middle,))).image
     if facts.width > 720:
         height = round(facts.height * 720 / facts.width)
         image = np.asarray(cv2.resize(image, (720, height), interpolation=cv2.INTER_AREA), np.uint8)
@@ -283,7 +292,7 @@ def _seconds(track: OverlayTrack, facts: VideoFacts) -> Fraction:
     return (track.last_frame - track.first_frame + 1) / facts.average_rate
 
 
-def _inspected_frames(analysis: SourceAnalysis, plan: RemixPlan) -> dict[int, list[PlannedOverlay]]:
+def _inspected_texts(analysis: SourceAnalysis, plan: RemixPlan) -> dict[int, list[PlannedOverlay]]:
     """One frame for each replaced overlay, in the middle of its life."""
     tracks = {track.id: track for track in analysis.overlays}
     frames: dict[int, list[PlannedOverlay]] = {}
@@ -294,74 +303,80 @@ def _inspected_frames(analysis: SourceAnalysis, plan: RemixPlan) -> dict[int, li
     return frames
 
 
-def _inspect_texts(
-    result: Path,
-    analysis: SourceAnalysis,
-    plan: RemixPlan,
-    rendered: Rendered,
-    frames: dict[int, list[PlannedOverlay]],
-    engines: Engines,
-    progress: Progress,
-) -> list[Measure]:
-    """Read the result at the place of each replaced overlay: the new text is there, the old one is not."""
-    if not frames:
-        return []
-    reader = engines.reader()
-    tracks = {track.id: track for track in analysis.overlays}
-    new, old = [], []
-    for done, (index, overlays) in enumerate(sorted(frames.items())):
-        image = next(iter(read_frames(result, index, index + 1))).image
+def _inspected_faces(analysis: SourceAnalysis, plan: RemixPlan) -> dict[int, tuple[FaceTrack, int]]:
+    """Frames spread over the swapped track, each with the track and the frame's position in it."""
+    swapped = [analysis.faces.track(face.track_id) for face in plan.faces if face.action == "swap"]
+    return {
+        int(track.frames[position]): (track, position)
+        for track in swapped
+        for position in _spread(len(track.frames), IDENTITY_SAMPLES)
+    }
+
+
+class _TextInspection:
+    """Reads the result at the place of each replaced overlay: the new text is there, the old one is not."""
+
+    def __init__(self, analysis: SourceAnalysis, rendered: Rendered, engines: Engines) -> None:
+        self._reader = engines.reader()
+        self._tracks = {track.id: track for track in analysis.overlays}
+        self._layouts = rendered.layouts
+        self._new: list[float] = []
+        self._old: list[float] = []
+
+    def look(self, image: Image, overlays: Iterable[PlannedOverlay]) -> None:
+        """Read one frame of the result where these overlays are."""
         for overlay in overlays:
-            place = _union(tracks[overlay.track_id].box, rendered.layouts[overlay.track_id].box)
-            read = " ".join(line.text for line in reader.read_image(_crop(image, place)))
-            new.append(text_similarity(read, overlay.text))
+            place = _union(self._tracks[overlay.track_id].box, self._layouts[overlay.track_id].box)
+            read = " ".join(line.text for line in self._reader.read_image(_crop(image, place)))
+            self._new.append(text_similarity(read, overlay.text))
             alike = text_similarity(overlay.text, overlay.source_text)
             # What old and new have in common may of course still be read.
-            old.append(max(0.0, text_similarity(read, overlay.source_text) - alike))
-        progress(done + 1, len(frames))
-    return [
-        at_least("new_text_readable", round(min(new), 3), READABLE, "Least similarity of a new text to what is read."),
-        at_most(
-            "old_text_left",
-            round(max(old), 3),
-            1 - READABLE,
-            "Largest similarity of an old text to what is read at its place, beyond what old and new text share.",
-        ),
-    ]
+            self._old.append(max(0.0, text_similarity(read, overlay.source_text) - alike))
 
-
-def _inspect_identity(
-    result: Path,
-    analysis: SourceAnalysis,
-    plan: RemixPlan,
-    persona: Persona,
-    engines: Engines,
-    progress: Progress,
-) -> list[Measure]:
-    """Compare the face in the result with the persona and with the person in the source (SFace cosine)."""
-    swapped = [face.track_id for face in plan.faces if face.action == "swap"]
-    if not swapped:
-        return []
-    track = analysis.faces.track(swapped[0])
-    identifier = engines.identifier()
-    chosen = _spread(len(track.frames), IDENTITY_SAMPLES)
-    to_persona, to_source = [], []
-    for done, position in enumerate(chosen):
-        index = int(track.frames[position])
-        image = next(iter(read_frames(result, index, index + 1))).image
-        face = identifier.embed(image, track.landmarks[position])
-        to_persona.append(similarity(face, persona.embedding))
-        to_source.append(similarity(face, track.embedding))
-        progress(done + 1, len(chosen))
-    mean_persona, mean_source = float(np.mean(to_persona)), float(np.mean(to_source))
-    return [
-        at_least(
-            "identity_gain",
-            round(mean_persona - mean_source, 3),
-            0.0,
-            f"Likeness to the persona {mean_persona:.2f} minus likeness to the person in the source {mean_source:.2f}.",
+    def measures(self) -> tuple[Measure, ...]:
+        """Judge the worst text of the clip."""
+        return (
+            at_least(
+                "new_text_readable",
+                round(min(self._new), 3),
+                READABLE,
+                "Least similarity of a new text to what is read.",
+            ),
+            at_most(
+                "old_text_left",
+                round(max(self._old), 3),
+                1 - READABLE,
+                "Largest similarity of an old text to what is read at its place, beyond what old and new text share.",
+            ),
         )
-    ]
+
+
+class _IdentityInspection:
+    """Compares the face in the result with the persona and with the person in the source (SFace cosine)."""
+
+    def __init__(self, persona: Persona, engines: Engines) -> None:
+        self._identifier = engines.identifier()
+        self._persona = persona
+        self._to_persona: list[float] = []
+        self._to_source: list[float] = []
+
+    def look(self, image: Image, track: FaceTrack, position: int) -> None:
+        """Take the face of one frame of the result."""
+        face = self._identifier.embed(image, track.landmarks[position])
+        self._to_persona.append(similarity(face, self._persona.embedding))
+        self._to_source.append(similarity(face, track.embedding))
+
+    def measures(self) -> tuple[Measure, ...]:
+        """Judge the mean over the frames."""
+        to_persona, to_source = float(np.mean(self._to_persona)), float(np.mean(self._to_source))
+        return (
+            at_least(
+                "identity_gain",
+                round(to_persona - to_source, 3),
+                0.0,
+                f"Likeness to the persona {to_persona:.2f} minus likeness to the person in the source {to_source:.2f}.",
+            ),
+        )
 
 
 def _spread(count: int, wanted: int) -> list[int]:

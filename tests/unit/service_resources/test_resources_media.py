@@ -187,7 +187,7 @@ def new_project(session: OrganizationSession, **fields: object) -> Project:
 
 
 def new_source(session: OrganizationSession, project: Project, file: UploadedFile, **fields: str) -> Source:
-    facts = sources.inspect_source(file, LIMITS, probe)
+    facts = sources.inspect_source(file, lambda file: inspect(file, LIMITS, probe))
     body = SourceUpload.model_validate({"tiktokVideoId": TIKTOK_ID, "rightsNote": "Ours.", **fields})
     return sources.add(session, project, body, file, facts, "uploads/o/x", actor="key_1")
 
@@ -275,14 +275,14 @@ def test_a_source_that_is_no_video_or_too_long_is_refused_in_the_contract_s_word
         return probe(path, MediaLimits(duration=Fraction(1, 4)))
 
     with pytest.raises(InvalidTiktokId) as caught:
-        sources.inspect_source(upload(picture()), LIMITS, no_probe)
+        sources.inspect_source(upload(picture()), lambda file: inspect(file, LIMITS, no_probe))
     assert caught.value.details["reason"] == "not_a_video"
     with pytest.raises(InvalidTiktokId) as caught:
-        sources.inspect_source(upload(clip(tmp_path)), LIMITS, short_probe)
+        sources.inspect_source(upload(clip(tmp_path)), lambda file: inspect(file, LIMITS, short_probe))
     assert caught.value.details["reason"] == "too_long"
     broken = clip(tmp_path)[:400]
     with pytest.raises(MediaInvalid):
-        sources.inspect_source(upload(broken), LIMITS, probe)
+        sources.inspect_source(upload(broken), lambda file: inspect(file, LIMITS, probe))
 
 
 def test_recommendations_are_the_ranked_library_of_the_project(

@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from video_clips import Picture, make_clip, scenery
 
 from recaster.errors import InvalidInput, MediaInvalid
-from recaster.media.video import ColorTags, matrix_for_reading, probe, read_frames, read_luma, read_proxies, read_times
+from recaster.media.video import (
+    ColorTags,
+    matrix_for_reading,
+    probe,
+    read_chosen,
+    read_frames,
+    read_luma,
+    read_proxies,
+    read_times,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -55,6 +64,18 @@ def test_variable_times_are_kept(tmp_path: Path) -> None:
     frames = list(read_frames(path))
     assert [frame.pts for frame in frames] == pts
     assert [frame.duration for frame in frames[:-1]] == list(np.diff(pts))
+
+
+def test_chosen_frames_are_those_of_the_whole_clip_in_order(clip: Path) -> None:
+    whole = list(read_frames(clip))
+    chosen = list(read_chosen(clip, [31, 4, 4, 19]))
+    assert [frame.index for frame in chosen] == [4, 19, 31]
+    for frame in chosen:
+        assert (frame.pts, frame.duration) == (whole[frame.index].pts, whole[frame.index].duration)
+        assert np.array_equal(frame.image, whole[frame.index].image)
+    assert list(read_chosen(clip, [])) == []
+    with pytest.raises(InvalidInput, match="0 to 39"):
+        list(read_chosen(clip, [12, 40]))
 
 
 def test_pictures_are_in_showing_order(clip: Path) -> None:

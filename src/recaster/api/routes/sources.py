@@ -10,10 +10,11 @@ from recaster.api.call import Call
 from recaster.api.errors import from_validation
 from recaster.api.routes.projects import ProjectId
 from recaster.api.routing import Routes
-from recaster.api.uploads import UNBOUNDED_BODY, Upload, inspection, keep
+from recaster.api.uploads import UNBOUNDED_BODY, Upload, keep
 from recaster.errors import MediaInvalid
 from recaster.infra.database import OrganizationSession
 from recaster.service.errors import Conflict, InvalidTiktokId, NotFound
+from recaster.service.media.decoding import FileExaminer
 from recaster.service.projects.service import require_project
 from recaster.service.sources import service
 from recaster.service.sources.schemas import SourceUpload, SourceView
@@ -30,6 +31,7 @@ routes = Routes("sources")
     transaction=False,
     form=True,
     max_body=UNBOUNDED_BODY,
+    audit="source.added",
 )
 def add_source(call: Call, project_id: ProjectId, upload: Upload) -> Response:
     """Upload a video that the operator holds rights to, with its TikTok id and on what basis it may be remixed."""
@@ -38,7 +40,7 @@ def add_source(call: Call, project_id: ProjectId, upload: Upload) -> Response:
     except ValidationError as error:
         found = [{**issue, "loc": ("body", *issue["loc"])} for issue in error.errors()]
         raise from_validation(RequestValidationError(found)) from error
-    facts = service.inspect_source(upload.file, *inspection(call.settings))
+    facts = service.inspect_source(upload.file, FileExaminer(call.settings))
     key = keep(call, project_id, upload.file)
 
     def add(session: OrganizationSession) -> SourceView:

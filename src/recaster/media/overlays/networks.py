@@ -11,7 +11,6 @@ classification (Graves et al., ICML 2006) with best-path decoding for the recogn
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,28 +36,6 @@ class TextModels:
     """PP-OCR detector: input (1, 3, 32m, 32n), BGR scaled to −1…1; output a probability map of the same size."""
     recogniser: Path
     """PP-OCR recogniser: input (b, 3, 48, w), BGR scaled to −1…1; its metadata holds the list of characters."""
-
-
-def packaged_text_models() -> TextModels:
-    """Find PP-OCRv6-small inside the installed `rapidocr` package, without importing that package.
-
-    Raises `ModelMissing` if the package or one of the files is not there.
-    """
-    spec = importlib.util.find_spec("rapidocr")
-    if spec is None or not spec.submodule_search_locations:
-        raise ModelMissing(
-            "The text models are not installed: the Python package `rapidocr` is missing. "
-            "Without it burned-in text cannot be found. Install the project's locked requirements."
-        )
-    folder = Path(next(iter(spec.submodule_search_locations))) / "models"
-    models = TextModels(folder / "PP-OCRv6_det_small.onnx", folder / "PP-OCRv6_rec_small.onnx")
-    for path in (models.detector, models.recogniser):
-        if not path.is_file():
-            raise ModelMissing(
-                f"The text model {path.name} is not in the installed `rapidocr` package. "
-                "Another release of it is installed than the one this project is pinned to. Install the locked requirements."
-            )
-    return models
 
 
 def _session(path: Path, threads: int) -> ort.InferenceSession:

@@ -15,7 +15,7 @@ from recaster.media.video.model import (
     VideoFacts,
 )
 from recaster.media.video.probe import probe
-from recaster.media.video.reader import read_frames, read_luma, read_proxies, read_times
+from recaster.media.video.reader import read_chosen, read_frames, read_luma, read_proxies, read_times
 from recaster.media.video.shots import find_shots
 from recaster.media.video.sound import audio_digest
 from recaster.media.video.writer import MP4_AUDIO_CODECS, VideoWriter, encoded_size
@@ -39,6 +39,7 @@ __all__ = [
     "find_shots",
     "matrix_for_reading",
     "probe",
+    "read_chosen",
     "read_frames",
     "read_luma",
     "read_proxies",

@@ -9,7 +9,7 @@ chroma 0.003 of 255, from colours beyond the RGB cube).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -64,8 +64,23 @@ def read_frames(
         InvalidInput: the range or `every` makes no sense for this clip.
         MediaInvalid: a frame is missing or damaged, or the picture size changes within the stream.
     """
-    for index, picture, times, turn in _decode(path, start, stop, every, limits, fast=False):
+    for index, picture, times, turn in _decode(path, start, stop, limits, _multiple(every)):
         image = _turned(_to_bgr(picture, size, turn), turn)
+        yield Frame(index, times.pts[index], times.duration_of(index), image)
+
+
+def read_chosen(path: Path, indices: Iterable[int], *, limits: MediaLimits = MediaLimits()) -> Iterator[Frame]:
+    """Decode the frames with the given indices in one pass, in rising order, each once.
+
+    Raises:
+        InvalidInput: an index is not in the clip.
+        MediaInvalid: as `read_frames`.
+    """
+    chosen = frozenset(indices)
+    if not chosen:
+        return
+    for index, picture, times, turn in _decode(path, min(chosen), max(chosen) + 1, limits, chosen.__contains__):
+        image = _turned(_to_bgr(picture, None, turn), turn)
         yield Frame(index, times.pts[index], times.duration_of(index), image)
 
 
@@ -84,14 +99,14 @@ def read_luma(
     so that the values differ from `read_frames` by a few steps and must not be drawn on. Arguments and errors are
     otherwise those of `read_frames`.
     """
-    for index, picture, times, turn in _decode(path, start, stop, every, limits, fast=True):
+    for index, picture, times, turn in _decode(path, start, stop, limits, _multiple(every), fast=True):
         luma = _turned(_to_luma(picture, width, turn), turn)
         yield LumaFrame(index, times.pts[index], times.duration_of(index), luma)
 
 
 def read_proxies(path: Path, size: tuple[int, int], *, limits: MediaLimits = MediaLimits()) -> Iterator[Frame]:
     """Decode all frames in colour at a small size without the deblocking filter: for cuts and statistics only."""
-    for index, picture, times, turn in _decode(path, 0, None, 1, limits, fast=True):
+    for index, picture, times, turn in _decode(path, 0, None, limits, fast=True):
         yield Frame(index, times.pts[index], times.duration_of(index), _turned(_to_bgr(picture, size, turn), turn))
 
 
@@ -104,11 +119,21 @@ def read_times(path: Path, *, limits: MediaLimits = MediaLimits()) -> tuple[tupl
         return tuple((pts * time_base, times.duration_of(index) * time_base) for index, pts in enumerate(times.pts))
 
 
-def _decode(
-    path: Path, start: int, stop: int | None, every: int, limits: MediaLimits, *, fast: bool
-) -> Iterator[tuple[int, av.video.frame.VideoFrame, FrameTimes, Turn]]:
+def _multiple(every: int) -> Callable[[int], bool]:
     if every < 1:
         raise InvalidInput(f"every is {every}, but must be at least 1.", field="every", value=every, limit=1)
+    return lambda index: index % every == 0
+
+
+def _decode(
+    path: Path,
+    start: int,
+    stop: int | None,
+    limits: MediaLimits,
+    wanted: Callable[[int], bool] = lambda index: True,
+    *,
+    fast: bool = False,
+) -> Iterator[tuple[int, av.video.frame.VideoFrame, FrameTimes, Turn]]:
     with open_input(path, limits) as source:
         stream = video_stream(source, limits)
         times = frame_times(source, stream, limits)
@@ -131,7 +156,7 @@ def _decode(
         source.seek(
             times.pts[start] if start else min(times.pts[0], stream.start_time or 0), stream=stream, backward=True
         )
-        yield from _in_order(source, stream, times, start, end, every)
+        yield from _in_order(source, stream, times, start, end, wanted)
 
 
 def _in_order(
@@ -140,7 +165,7 @@ def _in_order(
     times: FrameTimes,
     start: int,
     end: int,
-    every: int,
+    wanted: Callable[[int], bool],
 ) -> Iterator[tuple[int, av.video.frame.VideoFrame, FrameTimes, Turn]]:
     expected = start
     turn: Turn | None = None
@@ -164,7 +189,7 @@ def _in_order(
                 value=[picture.width, picture.height],
                 limit=list(coded_size),
             )
-        if expected % every == 0:
+        if wanted(expected):
             yield expected, picture, times, turn
         expected += 1
         if expected == end:

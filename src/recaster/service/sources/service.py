@@ -6,19 +6,21 @@ The library of a project is the only place where a source can come from so far: 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from recaster.errors import MediaInvalid
 from recaster.infra.database import OrganizationSession
 from recaster.service.errors import Conflict, InvalidTiktokId
-from recaster.service.media.inspection import InspectionLimits, MediaFacts, MediaProbe, UploadedFile, inspect
+from recaster.service.media.inspection import MediaFacts, UploadedFile
 from recaster.service.projects.model import Project
 from recaster.service.sources.model import Source
 from recaster.service.sources.schemas import SourceUpload, is_tiktok_video_id
 
 
-def inspect_source(file: UploadedFile, limits: InspectionLimits, probe: MediaProbe) -> MediaFacts:
+def inspect_source(file: UploadedFile, examine: Callable[[UploadedFile], MediaFacts]) -> MediaFacts:
     """Say what an uploaded source is, or refuse it in the contract's words.
 
     Raises:
@@ -26,7 +28,7 @@ def inspect_source(file: UploadedFile, limits: InspectionLimits, probe: MediaPro
         UnsupportedMediaType, PayloadTooLarge, MediaInvalid: as `recaster.service.media.inspection.inspect` says.
     """
     try:
-        facts = inspect(file, limits, probe)
+        facts = examine(file)
     except MediaInvalid as error:
         if error.details.get("field") == "duration":
             raise InvalidTiktokId(error.message, reason="too_long") from error

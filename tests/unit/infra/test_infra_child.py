@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from recaster.errors import Cancelled, FaceUnsuitable
-from recaster.remix.child import StageCrashed, run_in_child
+from recaster.infra.child import StageCrashed, run_in_child
 
 pytestmark = pytest.mark.unit
 
 HERE = str(Path(__file__).parent)
-ENVIRONMENT = {"PYTHONPATH": HERE}
+ENVIRONMENT = {"PYTHONPATH": os.pathsep.join([HERE, *filter(None, [os.environ.get("PYTHONPATH", "")])])}
 
 
 def test_result_and_progress_come_back_and_noise_does_not() -> None:
@@ -56,7 +56,7 @@ def test_cancelling_kills_the_child(tmp_path: Path) -> None:
 
 def test_a_killed_parent_leaves_no_orphan(tmp_path: Path) -> None:
     file = tmp_path / "pid"
-    program = "import sys; from recaster.remix.child import run_in_child; "
+    program = "import sys; from recaster.infra.child import run_in_child; "
     program += "run_in_child('stages_for_tests:forever', {'file': sys.argv[1]})"
     parent = subprocess.Popen(
         [sys.executable, "-c", program, str(file)],
