@@ -18,6 +18,7 @@ from recaster.cli.console import fail
 from recaster.cli.demo import demo
 from recaster.cli.doctor import doctor
 from recaster.cli.remix import remix
+from recaster.cli.restore import erase, reset
 from recaster.cli.serve import serve, work
 from recaster.errors import RecasterError
 
@@ -38,6 +39,8 @@ app.command()(doctor)
 app.command()(serve)
 app.command("worker")(work)
 app.command()(remix)
+app.command()(erase)
+app.command()(reset)
 app.command()(demo)
 app.command()(openapi)
 
