@@ -20,6 +20,7 @@ from recaster.cli.doctor import doctor
 from recaster.cli.faces import persona_app, swap
 from recaster.cli.overlays import read
 from recaster.cli.remix import remix
+from recaster.cli.restore import erase, reset
 from recaster.cli.serve import serve, work
 from recaster.errors import RecasterError
 
@@ -43,6 +44,8 @@ app.command("worker")(work)
 app.command()(remix)
 app.command()(swap)
 app.command()(read)
+app.command()(erase)
+app.command()(reset)
 app.command()(demo)
 app.command()(openapi)
 
