@@ -12,12 +12,13 @@ from typer.main import get_command
 
 from recaster import __version__
 from recaster.cli import models
-from recaster.cli.accounts import credits_app, keys_app, projects_app
+from recaster.cli.accounts import credits_app, keys_app, organizations_app, projects_app
 from recaster.cli.api import openapi
 from recaster.cli.console import fail
 from recaster.cli.demo import demo
 from recaster.cli.doctor import doctor
 from recaster.cli.remix import remix
+from recaster.cli.secrets import secrets_app
 from recaster.cli.serve import serve, work
 from recaster.errors import RecasterError
 
@@ -34,6 +35,8 @@ app.add_typer(models.app, name="models")
 app.add_typer(keys_app, name="keys")
 app.add_typer(projects_app, name="projects")
 app.add_typer(credits_app, name="credits")
+app.add_typer(organizations_app, name="organizations")
+app.add_typer(secrets_app, name="secrets")
 app.command()(doctor)
 app.command()(serve)
 app.command("worker")(work)
