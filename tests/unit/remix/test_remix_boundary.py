@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recaster.remix.child import StageCrashed
 from sqlalchemy.orm import Session
 
 from recaster.infra import migrations
 from recaster.infra.database import Database, OrganizationSession, open_database
 from recaster.infra.settings import Settings
 from recaster.infra.storage import open_storage
-from recaster.remix.child import StageCrashed
 from recaster.remix.worker import settle_abandoned
 from recaster.remix.workflow import PersonaWorkflow, RemixWorkflow
 from recaster.service.accounts.service import create_organization
