@@ -3,7 +3,7 @@
 `RemixWorkflow.run` and `PersonaWorkflow.run` are what the worker registers with the engine. They call each stage through
 the engine's `step`, which remembers the result: after a crash the stages that were finished are not run again. What a
 stage hands on lies in the object store under a name made from its content; the scratch folder may vanish at any time.
-Pixels are touched only in child processes (`recaster.infra.child`).
+Pixels are touched only by whoever runs the stages (`recaster.remix.stage_runner`).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Any, Final, Protocol
 import structlog
 
 from recaster.errors import Cancelled, ConsentMissing, InfluencerUnusable, RecasterError
-from recaster.infra.child import StageCrashed, describe_error, rebuild_error, run_in_child
+from recaster.infra.child import StageCrashed, describe_error, rebuild_error
 from recaster.infra.database import Database, OrganizationSession
-from recaster.infra.models import ModelStore
+from recaster.infra.failpoints import Failpoint, reach
 from recaster.infra.settings import Settings
 from recaster.infra.storage import ObjectStore, object_key
 from recaster.remix.analysis import ANALYSIS_VERSION
 from recaster.remix.analysis import FILES as ANALYSIS_FILES
-from recaster.remix.engines import engine_choice
+from recaster.remix.stage_runner import StageRunner, StagesInChildren
 from recaster.service.influencers import service as influencers
 from recaster.service.influencers.model import Influencer
 from recaster.service.jobs import service as jobs
@@ -58,14 +58,19 @@ class _Workbench:
     """What both workflows share: scratch folders, objects, child processes, and steps that hand on errors as values."""
 
     def __init__(
-        self, settings: Settings, database: Database, storage: ObjectStore, heavy: threading.Semaphore
+        self,
+        settings: Settings,
+        database: Database,
+        storage: ObjectStore,
+        heavy: threading.Semaphore,
+        run_stage: StageRunner | None = None,
     ) -> None:
-        """`heavy` bounds how many stages of this worker run at the same time."""
+        """`heavy` bounds how many stages of this worker run at the same time; `run_stage` is `StagesInChildren`."""
         self.settings = settings
         self.database = database
         self.storage = storage
         self._heavy = heavy
-        self._models = ModelStore(settings.folder("models"))
+        self._run_stage = run_stage or StagesInChildren(settings)
 
     def scratch(self, job_id: str) -> Path:
         """Return the job's scratch folder."""
@@ -88,21 +93,25 @@ class _Workbench:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
         key = object_key(*folder, f"{path.stem}-{digest}{path.suffix}")
         self.storage.put_file(key, path)
+        reach(Failpoint.OBJECT_STORED)
         return key
 
     def stage(self, job_id: str, stage: Stage, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Run one stage in a child process, with its progress going to the job row."""
+        """Run one stage, in a process of its own, with its progress going to the job row."""
         jobs.report(self.database, job_id, stage)
+        reach(Failpoint.STAGE_BEGUN)
         crash: StageCrashed | None = None
         for _ in range(STAGE_TRIES):
             try:
                 with self._heavy:
-                    return run_in_child(
-                        f"recaster.remix.stages:{name}",
-                        {"engines": engine_choice(self.settings, self._models), **request},
+                    result = self._run_stage(
+                        name,
+                        request,
                         progress=lambda done, total: jobs.report(self.database, job_id, stage, done / max(total, 1)),
                         is_cancelled=lambda: jobs.is_cancelled(self.database, job_id),
                     )
+                reach(Failpoint.STAGE_DONE)
+                return result
             except StageCrashed as error:
                 crash = error
         assert crash is not None
@@ -134,6 +143,7 @@ class RemixWorkflow(_Workbench):
         """Do the job. It ends completed, failed with a code, or canceled, whatever goes wrong; nothing is raised."""
         try:
             jobs.begin_attempt(self.database, job_id, self.settings.max_job_attempts)
+            reach(Failpoint.ATTEMPT_BEGUN)
             self._remix(job_id, steps)
         except Cancelled:
             self._discard(job_id)
@@ -158,7 +168,9 @@ class RemixWorkflow(_Workbench):
         plan = self.attempt(steps, "adapt", lambda: self._adapt(job_id, source, analysis, persona_key))
         rendered = self.attempt(steps, "render", lambda: self._render(job_id, source, analysis, plan, persona_key))
         self.attempt(steps, "finalize", lambda: jobs.begin_finalizing(self.database, job_id))
+        reach(Failpoint.FINALIZING)
         steps.transaction_step("publish", lambda session: completion.complete(session, job_id, _completion(rendered)))
+        reach(Failpoint.PUBLISHED)
 
     def _persona(self, job_id: str, steps: Steps) -> str:
         key = self.attempt(steps, "influencer", lambda: self._wait_for_persona(job_id))
@@ -252,7 +264,7 @@ class RemixWorkflow(_Workbench):
                 "persona_sha256": hashlib.sha256(persona_key.encode()).hexdigest(),
                 "brand": brand,
                 "plan": str(plan),
-                "engines": {**engine_choice(self.settings, self._models), **engines},
+                "engines": engines,
             },
         )
         return {"plan": self.keep(("jobs", job_id), plan)}

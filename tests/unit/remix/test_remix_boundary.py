@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recaster.remix.child import StageCrashed
 from sqlalchemy.orm import Session
 
 from recaster.infra import migrations
+from recaster.infra.child import StageCrashed
 from recaster.infra.database import Database, OrganizationSession, open_database
 from recaster.infra.settings import Settings
 from recaster.infra.storage import open_storage
