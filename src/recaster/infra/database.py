@@ -195,7 +195,9 @@ class Database:
         self.clock: Clock = clock or SystemClock()
         self.ids = ids or IdFactory(self.clock)
         self._writes = engine.execution_options(**{_BEGIN_OPTION: "IMMEDIATE"})
-        self._reads = engine.execution_options(**{_BEGIN_OPTION: "DEFERRED"})
+        # On Postgres one statement sees more than the one before, unless the transaction asks for a snapshot.
+        snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._reads = engine.execution_options(**{_BEGIN_OPTION: "DEFERRED"}, **snapshot)
         # SQLite has one writer at a time; threads of one process queue here instead of polling the file's lock.
         self._turns = GroupCommit(self._writes) if self.is_sqlite else None
 

@@ -135,6 +135,8 @@ class JobEventData(View):
 
     job_id: str
     kind: str
+    environment: Literal["live", "test"]
+    """`test` where a sandbox key started it."""
     status: Literal["completed", "failed", "canceled"]
     project_id: str | None
     container_ids: list[str]
@@ -148,6 +150,7 @@ class ContentEventData(View):
     container_id: str
     project_id: str
     job_id: str
+    environment: Literal["live", "test"]
     status: str
     approval_status: str
     source_tiktok_id: str
