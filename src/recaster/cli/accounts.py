@@ -5,7 +5,7 @@ Each administrative action is written into the audit log with the actor `operato
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Literal, cast, get_args
 
@@ -133,51 +133,50 @@ def rotate_key(api_key_id: ApiKeyId, as_json: AsJson = False) -> None:
 @keys_app.command("kill")
 def kill_key(api_key_id: ApiKeyId) -> None:
     """Answer every request of a key with KILL_SWITCH until it is lifted."""
-    with opened() as (_, database), database.system_write() as session:
-        key = keys.require_key_of(session, api_key_id, "live")
-        keys.suspend(session, key.id)
-        _log(session, key.organization_id, "api_key.killed", key.id)
+    _change_key(api_key_id, "api_key.killed", keys.suspend)
     typer.echo(f"{api_key_id} is killed")
 
 
 @keys_app.command("lift")
 def lift_key(api_key_id: ApiKeyId) -> None:
     """Serve a killed key again."""
-    with opened() as (_, database), database.system_write() as session:
-        key = keys.require_key_of(session, api_key_id, "live")
-        keys.lift_suspension(session, key.id)
-        _log(session, key.organization_id, "api_key.lifted", key.id)
+    _change_key(api_key_id, "api_key.lifted", keys.lift_suspension)
     typer.echo(f"{api_key_id} is served again")
 
 
 @keys_app.command("revoke")
 def revoke_key(api_key_id: ApiKeyId) -> None:
     """End a key for good."""
+    _change_key(api_key_id, "api_key.revoked", keys.revoke)
+    typer.echo(f"{api_key_id} is revoked")
+
+
+def _change_key(api_key_id: str, action: str, change: Callable[[OrganizationSession, str], None]) -> None:
     with opened() as (_, database), database.system_write() as session:
         key = keys.require_key_of(session, api_key_id, "live")
-        keys.revoke(session, key.id)
-        _log(session, key.organization_id, "api_key.revoked", key.id)
-    typer.echo(f"{api_key_id} is revoked")
+        change(session, key.id)
+        _log(session, key.organization_id, action, key.id)
 
 
 @organizations_app.command("suspend")
 def suspend_organization(organization: OrganizationName) -> None:
     """Answer every request of an organization with KILL_SWITCH until it is lifted. Running jobs go on."""
-    with opened() as (_, database), database.system_write() as session:
-        owner = _organization(session, organization)
-        accounts.suspend(session, owner.id)
-        _log(session, owner.id, "organization.suspended", owner.id)
+    _change_organization(organization, "organization.suspended", accounts.suspend)
     typer.echo(f"{organization} is suspended")
 
 
 @organizations_app.command("lift")
 def lift_organization(organization: OrganizationName) -> None:
     """Serve a suspended organization again."""
-    with opened() as (_, database), database.system_write() as session:
-        owner = _organization(session, organization)
-        accounts.lift_suspension(session, owner.id)
-        _log(session, owner.id, "organization.lifted", owner.id)
+    _change_organization(organization, "organization.lifted", accounts.lift_suspension)
     typer.echo(f"{organization} is served again")
+
+
+def _change_organization(name: str, action: str, change: Callable[[OrganizationSession, str], None]) -> None:
+    with opened() as (_, database), database.system_write() as session:
+        owner = _organization(session, name)
+        change(session, owner.id)
+        _log(session, owner.id, action, owner.id)
 
 
 @organizations_app.command("check-log")
