@@ -28,7 +28,7 @@ def _distinct(value: list[str]) -> list[str]:
 
 
 Events = Annotated[list[EventName], Field(min_length=1, max_length=50), AfterValidator(_distinct)]
-Url = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10, max_length=2000)]
+Url = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10, max_length=2000, pattern=r"^https?://")]
 
 
 class EndpointCreate(RequestBody):
