@@ -65,6 +65,7 @@ def test_the_life_of_a_key(run: Any, tmp_path: Path) -> None:
         "organization.suspended", "organization.lifted", "api_key.revoked",
     ]  # fmt: skip
     assert {actor for _, actor in actions} == {"operator"}
+    assert run("secrets", "reseal") == "0 endpoints sealed anew"
     assert "is whole" in run("organizations", "check-log", "--organization", "Tea")
     database.dispose()
 
