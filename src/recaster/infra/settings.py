@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from recaster.infra.addresses import Network, parse_networks
+from recaster.infra.logging import redact
 
 RateClass = Literal["read-light", "write-light", "long-running"]
 """What a route costs: each class has its own budget of requests a minute."""
@@ -299,7 +300,8 @@ class Settings(BaseSettings):
 
     def describe(self) -> dict[str, Any]:
         """Return all settings as plain values with secrets masked, for `recaster doctor`."""
-        return self.model_dump(mode="json")
+        shown: dict[str, Any] = redact(self.model_dump(mode="json"))
+        return shown
 
 
 def _secret_file(path: Path) -> bytes:
