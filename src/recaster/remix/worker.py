@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import ExitStack
 
 from recaster.infra.database import open_database
 from recaster.infra.engine import EngineWorker
@@ -12,6 +13,7 @@ from recaster.infra.settings import Settings
 from recaster.infra.storage import open_storage
 from recaster.remix.workflow import PersonaWorkflow, RemixWorkflow
 from recaster.service.jobs.service import forgive_attempts
+from recaster.service.sources.opening import open_finder
 
 GRACE_SECONDS = 5
 """How long a stopping worker waits for running jobs; what does not end is taken up by the next worker."""
@@ -23,7 +25,9 @@ def run_worker(settings: Settings) -> None:
     database = open_database(settings)
     worker = EngineWorker(settings, database)
     heavy = threading.Semaphore(settings.render_slots)
-    remix = RemixWorkflow(settings, database, open_storage(settings), heavy)
+    resources = ExitStack()
+    finder = resources.enter_context(open_finder(settings, database, open_storage(settings)))
+    remix = RemixWorkflow(settings, database, open_storage(settings), heavy, finder)
     persona = PersonaWorkflow(settings, database, open_storage(settings), heavy)
     worker.register("remix", lambda job_id: remix.run(job_id, worker))
     worker.register("influencer_create", lambda job_id: persona.run(job_id, worker))
@@ -37,4 +41,5 @@ def run_worker(settings: Settings) -> None:
         unfinished = worker.running()
         worker.shutdown(GRACE_SECONDS)
         forgive_attempts(database, unfinished)
+        resources.close()
         database.dispose()

@@ -20,21 +20,29 @@ from recaster.errors import Cancelled, ConsentMissing, InfluencerUnusable, Recas
 from recaster.infra.child import StageCrashed, describe_error, rebuild_error, run_in_child
 from recaster.infra.database import Database, OrganizationSession
 from recaster.infra.models import ModelStore
+from recaster.infra.sandbox import SandboxPolicy
 from recaster.infra.settings import Settings
 from recaster.infra.storage import ObjectStore, object_key
 from recaster.remix.analysis import ANALYSIS_VERSION
 from recaster.remix.analysis import FILES as ANALYSIS_FILES
+from recaster.remix.arrival import SourceArrival, put_off
 from recaster.remix.engines import engine_choice
+from recaster.service.fetching.errors import TryLater
 from recaster.service.influencers import service as influencers
 from recaster.service.influencers.model import Influencer
 from recaster.service.jobs import service as jobs
 from recaster.service.jobs.model import Job, Stage
 from recaster.service.projects import service as projects
 from recaster.service.remixes import completion
-from recaster.service.sources.model import Source
+from recaster.service.remixes.service import WORKFLOW as REMIX
+from recaster.service.sources.finding import SourceFinder
 
 STAGE_TRIES: Final = 2
 """How often a stage is started in one attempt when its process dies."""
+STAGE_CPU_SECONDS: Final = 6 * 3600
+"""Processor time of one stage, all its threads together."""
+STAGE_FILE_BYTES: Final = 4_000_000_000
+"""Size of a file that a stage writes: masks and plates of a clip are larger than the clip."""
 INFLUENCER_WAIT_SECONDS: Final = 3600
 """How long a job waits for an influencer that is being prepared."""
 _LONGEST_PAUSE: Final = 30
@@ -48,6 +56,13 @@ class Steps(Protocol):
 
     def transaction_step(self, name: str, function: Callable[[OrganizationSession], Any]) -> Any:
         """Run `function` in one database transaction together with the engine's own mark that it was done."""
+
+    def continue_later(self, workflow: str, job_id: str, *, organization_id: str, number: int, seconds: float) -> None:
+        """Begin the job's workflow once more after `seconds`; the same `number` twice is once."""
+
+
+class PutOff(Exception):
+    """The job waits: the workflow ends here and another one of the same job goes on later. Nothing has failed."""
 
 
 class _Workbench:
@@ -86,8 +101,26 @@ class _Workbench:
         self.storage.put_file(key, path)
         return key
 
-    def stage(self, job_id: str, stage: Stage, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Run one stage in a child process, with its progress going to the job row."""
+    def sandbox(self, job_id: str) -> SandboxPolicy:
+        """Return what a stage may do that decodes a stranger's bytes: read the models, write the job's scratch folder."""
+        settings = self.settings
+        return SandboxPolicy(
+            readable=(str(settings.models_folder),),
+            writable=(str(self.scratch(job_id)),),
+            memory_bytes=settings.stage_memory_bytes,
+            cpu_seconds=STAGE_CPU_SECONDS,
+            file_bytes=STAGE_FILE_BYTES,
+            open_files=1024,
+            strict=settings.isolation == "strict",
+        )
+
+    def stage(
+        self, job_id: str, stage: Stage, name: str, request: Mapping[str, Any], *, locked: bool = True
+    ) -> dict[str, Any]:
+        """Run one stage in a child process, with its progress going to the job row.
+
+        `locked=False` is for the one stage that decodes nothing and may have to ask a language model.
+        """
         jobs.report(self.database, job_id, stage)
         crash: StageCrashed | None = None
         for _ in range(STAGE_TRIES):
@@ -98,6 +131,8 @@ class _Workbench:
                         {"engines": engine_choice(self.settings, self._models), **request},
                         progress=lambda done, total: jobs.report(self.database, job_id, stage, done / max(total, 1)),
                         is_cancelled=lambda: jobs.is_cancelled(self.database, job_id),
+                        sandbox=self.sandbox(job_id) if locked else None,
+                        environment=self.settings.environment() if locked else None,
                     )
             except StageCrashed as error:
                 crash = error
@@ -126,11 +161,25 @@ class _Workbench:
 class RemixWorkflow(_Workbench):
     """One remix, from the accepted job to the published asset."""
 
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        storage: ObjectStore,
+        heavy: threading.Semaphore,
+        finder: SourceFinder,
+    ) -> None:
+        super().__init__(settings, database, storage, heavy)
+        self._arrival = SourceArrival(settings, database, storage, finder)
+
     def run(self, job_id: str, steps: Steps) -> None:
         """Do the job. It ends completed, failed with a code, or canceled; nothing is raised for those."""
         try:
             jobs.begin_attempt(self.database, job_id, self.settings.max_job_attempts)
             self._remix(job_id, steps)
+        except PutOff:
+            # Another workflow of this job goes on after the pause.
+            pass
         except Cancelled:
             self._discard(job_id)
         except RecasterError as error:
@@ -141,12 +190,14 @@ class RemixWorkflow(_Workbench):
 
     def _remix(self, job_id: str, steps: Steps) -> None:
         persona_key = self._persona(job_id, steps)
-        source = self.attempt(steps, "fetch", lambda: self._fetch(job_id))
+        source = self._source(job_id, steps)
         analysis = self.attempt(steps, "analyse", lambda: self._analyse(job_id, source))
         plan = self.attempt(steps, "adapt", lambda: self._adapt(job_id, source, analysis, persona_key))
         rendered = self.attempt(steps, "render", lambda: self._render(job_id, source, analysis, plan, persona_key))
         self.attempt(steps, "finalize", lambda: jobs.begin_finalizing(self.database, job_id))
-        steps.transaction_step("publish", lambda session: completion.complete(session, job_id, _completion(rendered)))
+        steps.transaction_step(
+            "publish", lambda session: completion.complete(session, job_id, _completion(rendered, source))
+        )
 
     def _persona(self, job_id: str, steps: Steps) -> str:
         key = self.attempt(steps, "influencer", lambda: self._wait_for_persona(job_id))
@@ -184,11 +235,43 @@ class RemixWorkflow(_Workbench):
     def _influencer(self, session: OrganizationSession, job_id: str) -> Influencer:
         return session.get_one(Influencer, session.get_one(Job, job_id).input["influencerId"])
 
+    def _source(self, job_id: str, steps: Steps) -> dict[str, str]:
+        """Return the source file, or put the job off.
+
+        Raises:
+            PutOff: another workflow of the job will go on.
+        """
+        try:
+            source: dict[str, str] = self.attempt(steps, "fetch", lambda: self._fetch(job_id))
+        except TryLater as later:
+            self._put_off(job_id, steps, later)
+            raise PutOff from later
+        return source
+
+    def _put_off(self, job_id: str, steps: Steps, later: TryLater) -> None:
+        def decide(session: OrganizationSession) -> dict[str, Any]:
+            try:
+                number, seconds = put_off(session, self.settings, job_id, later)
+            except RecasterError as error:
+                return {"error": describe_error(error)}
+            organization_id = session.get_one(Job, job_id).organization_id
+            return {"organization_id": organization_id, "number": number, "seconds": seconds}
+
+        decided = steps.transaction_step("put off", decide)
+        if "error" in decided:
+            raise rebuild_error(decided["error"])
+        steps.step("continue later", lambda: steps.continue_later(REMIX, job_id, **decided))
+
     def _fetch(self, job_id: str) -> dict[str, str]:
         jobs.report(self.database, job_id, Stage.FETCHING_SOURCE)
-        with self.database.system_read() as session:
-            source = session.get_one(Source, session.get_one(Job, job_id).input["sourceId"])
-            kept = {"key": source.object_key, "sha256": source.checksum_sha256}
+        kept = self._arrival.bring(
+            job_id,
+            self.scratch(job_id),
+            progress=lambda done, total: jobs.report(
+                self.database, job_id, Stage.FETCHING_SOURCE, 0.9 * done / max(total, 1)
+            ),
+            is_cancelled=lambda: jobs.is_cancelled(self.database, job_id),
+        )
         clip = self._clip(job_id, kept)
         self.stage(job_id, Stage.FETCHING_SOURCE, "probe", {"clip": str(clip), "sha256": kept["sha256"]})
         return kept
@@ -235,6 +318,7 @@ class RemixWorkflow(_Workbench):
                 "brand": brand,
                 "plan": str(plan),
             },
+            locked=False,
         )
         return {"plan": self.keep(("jobs", job_id), plan)}
 
@@ -346,8 +430,8 @@ def brand_record(project: Any, influencer: Influencer) -> dict[str, Any]:
     }
 
 
-def _completion(rendered: Mapping[str, Any]) -> completion.Completion:
-    """Turn the JSON result of the render stage into what the container gets."""
+def _completion(rendered: Mapping[str, Any], source: Mapping[str, Any]) -> completion.Completion:
+    """Turn the JSON results of the stages into what the container gets."""
     keys = rendered["keys"]
     return completion.Completion(
         assets=[
@@ -358,5 +442,5 @@ def _completion(rendered: Mapping[str, Any]) -> completion.Completion:
             completion.NewOverlay(**{**overlay, "box": tuple(overlay["box"])}) for overlay in rendered["overlays"]
         ],
         disclosure_label=rendered["disclosure_label"],
-        quality=rendered["quality"],
+        quality={**rendered["quality"], "sourceFetchedWith": source.get("fetchedWith")},
     )

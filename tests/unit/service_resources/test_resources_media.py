@@ -237,8 +237,9 @@ def test_a_source_is_found_by_its_id_in_its_own_project_only(
 ) -> None:
     project, other = new_project(session), new_project(session)
     source = new_source(session, project, upload(clip(tmp_path)), author="@ada", publishedAt="2026-11-01T00:00:00Z")
-    assert sources.lookup(session, project, TIKTOK_ID) is source
-    assert sources.open_source(session, source.id) == "uploads/o/x"
+    settings = Settings(home=tmp_path, source_fetcher="library")
+    assert sources.resolve(session, settings, project, TIKTOK_ID) is source
+    assert source.object_key == "uploads/o/x"
     view = SourceView.of(source).model_dump(mode="json")
     assert view["url"] == f"https://www.tiktok.com/@ada/video/{TIKTOK_ID}"
     assert view["rights"] == {
@@ -251,7 +252,7 @@ def test_a_source_is_found_by_its_id_in_its_own_project_only(
         (project, "７３０００００００００００００００００１", "malformed"),
     ]:
         with pytest.raises(InvalidTiktokId) as caught:
-            sources.lookup(session, where, asked)
+            sources.resolve(session, settings, where, asked)
         assert caught.value.details["reason"] == reason
 
 

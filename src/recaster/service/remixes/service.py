@@ -14,7 +14,8 @@ from recaster.service.jobs.service import JobQueue, open_job, running_jobs
 from recaster.service.layers.service import resolve_wiring
 from recaster.service.projects.service import require_project
 from recaster.service.remixes.schemas import AcceptedView, VideoRemixRequest
-from recaster.service.sources.service import lookup
+from recaster.service.sources.finding import Verdict
+from recaster.service.sources.service import resolve
 
 WORKFLOW: Final = "remix"
 """Name under which the worker registers the work."""
@@ -31,23 +32,26 @@ def accept(
     request: VideoRemixRequest,
     api_key_id: str,
     tier: RateTier,
+    verdict: Verdict | None = None,
 ) -> AcceptedView:
     """Check the request and start its job: job, container, reserved credits and queued workflow commit together.
 
-    `tier` is the organization's; it decides how many jobs may run at a time.
+    `tier` is the organization's; it decides how many jobs may run at a time. `verdict` is what was found out about an id
+    that the library does not hold.
 
     Raises:
         NotFound: the project, the account or the influencer is unknown, archived, or somebody else's.
         InfluencerRequired, AccountNotWired, NoContentLayerWired, InfluencerNotWired: the wiring does not lead to one.
         Conflict, ConsentMissing: the influencer cannot be used.
         InvalidTiktokId: the source cannot be fetched.
+        LookupNeeded: the library does not know the id; find out outside of the transaction and come again.
         BillingExhausted: too few credits.
         RateLimited: too many running jobs.
     """
     project = require_project(session, project_id)
     wiring = resolve_wiring(session, project, request.social_account_id, request.influencer_id)
     require_usable(session, wiring.influencer, session.now)
-    source = lookup(session, project, request.tiktok_video_id)
+    source = resolve(session, settings, project, request.tiktok_video_id, verdict)
     price = settings.video_remix_credits
     available = credits.available_credits(session)
     if available < price:
@@ -68,7 +72,7 @@ def accept(
     container = open_container(
         session, job_id=job.id, project_id=project.id, influencer_id=wiring.influencer.id,
         social_account_id=wiring.social_account_id, layer_id=wiring.layer_id, source_id=source.id,
-        source_tiktok_id=request.tiktok_video_id,
+        source_tiktok_id=request.tiktok_video_id, source_credit=f"@{source.author}" if source.author else None,
     )  # fmt: skip
     credits.reserve(session, job.id, price)
     return AcceptedView(job_id=job.id, container_ids=[container.id], location_url=f"/v1/jobs/{job.id}")
