@@ -1,6 +1,6 @@
 """What an answer of TikTok means: a table from exception types and status numbers to the contract's classes. Pure.
 
-The facts come from `recaster.service.fetching.ytdlp_child`, which reads them off exception objects and the page's own
+The facts come from `recaster.infra.ytdlp_child`, which reads them off exception objects and the page's own
 data. No text of an error is looked at: texts change with every release, and one of them ("your IP address is blocked")
 also answers for ids that do not exist.
 """

@@ -1,7 +1,7 @@
 """Fetches from TikTok with yt-dlp, in a locked-up process whose only way out is our filtering proxy.
 
 The table of what an answer means is in `recaster.service.fetching.signals`; what runs in the process is in
-`recaster.service.fetching.ytdlp_child`.
+`recaster.infra.ytdlp_child`.
 """
 
 from __future__ import annotations
@@ -250,7 +250,7 @@ class YtDlpFetcher:
                 environment["SSL_CERT_FILE"] = options.ca_file
             try:
                 return run_in_child(
-                    f"recaster.service.fetching.ytdlp_child:{function}",
+                    f"recaster.infra.ytdlp_child:{function}",
                     {
                         **request,
                         "options": options.to_json(),

@@ -1,4 +1,4 @@
-"""The child's side of `recaster.service.fetching.ytdlp`: the only place where yt-dlp is imported.
+"""The process that runs yt-dlp for `recaster.service.fetching.ytdlp`: the only place where it is imported.
 
 It runs locked up, with a way to our egress proxy and to nothing else. yt-dlp is used as a library and not by its command
 line: so exceptions keep their types and numbers, and nothing reads configuration files, loads plug-ins, starts programs,
