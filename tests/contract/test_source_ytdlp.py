@@ -173,7 +173,9 @@ def test_hostile_texts_come_out_clean(site: Site) -> None:
 def formats(*names: str, **changes: Any) -> dict[str, Any]:
     """A post whose video has these variants only; names as in the address, with the codec before the dash."""
     known = {"hevc": "v12044gd0000_bytevc1_720p_900000", "vvc": "v12044gd0000_bytevc2_720p_900000"}
-    bitrates = [variant(f"{ID}/{name}.mp4", known[name.partition("-")[0]]) for name in names if name.partition("-")[0] in known]
+    bitrates = [
+        variant(f"{ID}/{name}.mp4", known[name.partition("-")[0]]) for name in names if name.partition("-")[0] in known
+    ]
     video = {**item(ID)["video"], "bitrateInfo": bitrates}
     for name, key in (("play", "playAddr"), ("download", "downloadAddr")):
         if name not in names:
@@ -193,9 +195,7 @@ def formats(*names: str, **changes: Any) -> dict[str, Any]:
     ],
     ids=["all", "no H.264 play", "HEVC only", "VVC is skipped", "play is dead", "only the watermarked one lives"],
 )
-def test_which_variant_is_taken(
-    site: Site, variants: tuple[str, ...], dead: tuple[str, ...], expected: str
-) -> None:
+def test_which_variant_is_taken(site: Site, variants: tuple[str, ...], dead: tuple[str, ...], expected: str) -> None:
     site.fake.page_of(ID, Reply(video_page(formats(*variants))))
     for name in variants:
         content = VIDEO + name.encode()
@@ -206,7 +206,7 @@ def test_which_variant_is_taken(
 
 def test_expired_links_are_made_fresh_once(site: Site) -> None:
     def fresh(seen: Any) -> Reply:
-        return Reply(video_page(formats(**{"playAddr": media(f"{ID}/play{seen.count}.mp4")})))
+        return Reply(video_page(formats(playAddr=media(f"{ID}/play{seen.count}.mp4"))))
 
     site.fake.page_of(ID, fresh)
     site.fake.routes[f"/{ID}/play0.mp4"] = Reply(b"expired", status=403)
@@ -250,7 +250,9 @@ def test_cookies_go_to_the_platform_and_nowhere_else(tmp_path: Path) -> None:
         site.fake.video(ID, VIDEO)
         site.look_up()
         assert "canary-value" in site.fake.requests(f"/video/{ID}")[0].headers["cookie"]
-    assert all("canary-value" not in path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file())
+    assert all(
+        "canary-value" not in path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()
+    )
 
 
 def test_a_hashtag_and_a_creator_are_listed(tmp_path: Path) -> None:

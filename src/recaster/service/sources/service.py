@@ -79,16 +79,11 @@ def add(
     Raises:
         Conflict: the library holds this TikTok id's file already (`SOURCE_EXISTS`); a file never changes under its id.
     """
+    require_no_file(session, project, body.tiktok_video_id)
     source = _find(session, project.id, body.tiktok_video_id)
-    if source is not None and source.state == SourceState.READY:
-        raise _exists(body.tiktok_video_id)
     if source is None:
         source = Source(id=session.new_id("src"), project_id=project.id, created_at=session.now)
-    for name, value in body.model_dump().items():
-        if value is not None or getattr(source, name, None) is None:
-            setattr(source, name, value)
-    source.rights_by = body.rights_by or actor
-    source.rights_at = body.rights_at or session.now
+    _take_over(session, source, body, actor)
     keep_file(source, file, facts, key)
     session.add(source)
     try:
@@ -96,6 +91,46 @@ def add(
     except IntegrityError as error:
         raise _exists(body.tiktok_video_id) from error
     return source
+
+
+def add_by_id(
+    session: OrganizationSession,
+    settings: Settings,
+    project: Project,
+    body: SourceUpload,
+    metadata: SourceMetadata | None,
+    *,
+    actor: str,
+) -> Source:
+    """List a video whose file will be fetched when it is first remixed. The words of the request win over the platform's.
+
+    Raises:
+        Conflict: the library holds this TikTok id's file already (`SOURCE_EXISTS`).
+    """
+    require_no_file(session, project, body.tiktok_video_id)
+    source = list_source(session, settings, project.id, metadata, body.tiktok_video_id)
+    _take_over(session, source, body, actor)
+    session.flush()
+    return source
+
+
+def require_no_file(session: OrganizationSession, project: Project, tiktok_video_id: str) -> None:
+    """Refuse an id whose file the library holds already.
+
+    Raises:
+        Conflict: `SOURCE_EXISTS`.
+    """
+    source = _find(session, project.id, tiktok_video_id)
+    if source is not None and source.state == SourceState.READY:
+        raise _exists(tiktok_video_id)
+
+
+def _take_over(session: OrganizationSession, source: Source, body: SourceUpload, actor: str) -> None:
+    for name, value in body.model_dump().items():
+        if value not in (None, []) or getattr(source, name, None) is None:
+            setattr(source, name, value)
+    source.rights_by = body.rights_by or actor
+    source.rights_at = body.rights_at or session.now
 
 
 def keep_file(
