@@ -26,6 +26,7 @@ from recaster.service.idempotency.service import (
 )
 from recaster.service.keys.service import Principal
 from recaster.service.keys.usage import KeyUsage
+from recaster.service.recommendations.vectors import SentenceModel, TextVectors
 from recaster.service.sources.finding import SourceFinder
 
 
@@ -41,6 +42,7 @@ class Services:
     sealer: Sealer
     usage: KeyUsage
     finder: SourceFinder
+    vectors: TextVectors = field(default_factory=SentenceModel)
     in_flight: InFlight = field(default_factory=InFlight)
 
 
