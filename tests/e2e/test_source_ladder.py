@@ -15,6 +15,7 @@ from recaster.infra import migrations
 from recaster.infra.database import open_database
 from recaster.infra.engine import EngineClient, migrate_engine
 from recaster.infra.settings import Settings
+from recaster.remix.worker import settle_abandoned
 from recaster.service.accounts.service import create_organization
 from recaster.service.credits.service import audit, available_credits, grant, reserve
 from recaster.service.jobs import service as jobs
@@ -142,3 +143,23 @@ def test_it_fails_when_the_ladder_ends_and_costs_nothing(settings: Settings) -> 
     status, code, free, noted = run(settings, failures=99)
     assert (status, code, free) == ("failed", "SOURCE_UNAVAILABLE", 200)
     assert len(noted) == 4
+
+
+def test_a_job_that_was_put_off_is_not_abandoned(settings: Settings) -> None:
+    database = open_database(settings)
+    migrations.upgrade(database)
+    migrate_engine(settings)
+    client = EngineClient(settings)
+    with database.system_write() as session:
+        organization = create_organization(session, "Tea").id
+    with database.write(organization) as session:
+        job = jobs.open_job(session, client, kind="content_generate", workflow="remix", project_id=None, input={})
+    assert client.status(job.id) == "ENQUEUED"
+    for _ in range(2):
+        # Twice with one number is once.
+        client.enqueue_later(workflow="remix", job_id=job.id, organization_id=organization, number=1, delay_seconds=900)
+    client.cancel(job.id)
+    assert client.status(job.id) == "DELAYED"
+    assert settle_abandoned(database, client) == []
+    client.close()
+    database.dispose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import ExitStack, asynccontextmanager
 from typing import Final
@@ -20,6 +21,7 @@ from recaster import __version__
 from recaster.api.call import Services
 from recaster.api.errors import InternalError, from_validation, render
 from recaster.api.limits import Budgets
+from recaster.api.metrics import Metrics
 from recaster.api.openapi import build_openapi
 from recaster.api.routing import DeclaredRoute, Operation, Routes, endpoint_of, guard_address
 from recaster.errors import RecasterError
@@ -39,7 +41,7 @@ from recaster.service.sources.opening import open_finder
 
 ROUTE_MODULES: Final = (
     "health", "whoami", "credits", "remixes", "jobs", "content",
-    "projects", "influencers", "media", "social", "layers", "sources", "recommendations", "api_keys", "audit_log",
+    "projects", "influencers", "media", "social", "layers", "sources", "recommendations", "api_keys", "audit_log", "webhooks",
 )  # fmt: skip
 """Modules of `recaster.api.routes`; each holds `routes`."""
 
@@ -74,6 +76,7 @@ def create_app(
             sealer=Sealer(settings.sealing_keys()),
             usage=KeyUsage(opened),
             finder=finder or resources.enter_context(open_finder(settings, opened, store)),
+            metrics=Metrics(opened),
         )
         app.state.services.usage.start()
         try:
@@ -178,6 +181,7 @@ class _Frame:
         scope["recaster.request_id"] = request_id
         scope.setdefault("state", {})
         started = False
+        begun = time.perf_counter()
 
         async def framed(message: Message) -> None:
             nonlocal started
@@ -191,6 +195,9 @@ class _Frame:
                     *message.get("headers", []),
                     *((name.lower().encode(), value.encode()) for name, value in extra.items()),
                 ]
+                route = getattr(scope.get("route"), "path", "unrouted")
+                seconds = time.perf_counter() - begun
+                scope["app"].state.services.metrics.observe(scope["method"], route, message["status"], seconds)
                 _LOG.info(
                     "request",
                     request_id=request_id,

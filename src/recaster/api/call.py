@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -10,6 +11,8 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from recaster.api.metrics import Metrics
+from recaster.api.streams import StreamSlots
 from recaster.infra.database import Database, OrganizationSession
 from recaster.infra.engine import EngineClient
 from recaster.infra.sealing import Sealer
@@ -42,8 +45,10 @@ class Services:
     sealer: Sealer
     usage: KeyUsage
     finder: SourceFinder
+    metrics: Metrics
     vectors: TextVectors = field(default_factory=SentenceModel)
     in_flight: InFlight = field(default_factory=InFlight)
+    streams: StreamSlots = field(default_factory=StreamSlots)
 
 
 class Declared(Protocol):
@@ -62,6 +67,10 @@ class Declared(Protocol):
         """Action for the audit log."""
 
     @property
+    def etag(self) -> bool:
+        """Whether the answer carries an entity tag."""
+
+    @property
     def shows_secret(self) -> bool:
         """Whether the answer must not be kept in the clear."""
 
@@ -74,7 +83,7 @@ class Answer:
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
-    """Strong entity tag; a GET whose `If-None-Match` names it is answered 304."""
+    """Strong entity tag of a route declared with `etag`; without it the answer's digest is used."""
     target: str | None = None
     """What the audit log names as the object, where it is neither the answer's `id` nor the last id of the path."""
     audit_details: Mapping[str, Any] = field(default_factory=dict)
@@ -141,13 +150,13 @@ class Call:
         # Only these are idempotent by key; a DELETE is by nature.
         key = parse_key(self.request.headers.get("idempotency-key")) if method in {"POST", "PATCH"} else None
         if key is None:
-            stored = self._write(work, None)
+            stored = self._write(body, work, None)
         else:
             route = f"{method} {self._route}"
             digest = fingerprint(method, self._route, self.request.path_params, body)
             identity = RequestIdentity(self.principal.api_key_id, route, key, digest)
             with self.services.in_flight.alone(identity, self.settings.idempotency_wait_seconds):
-                stored = self._write(work, identity)
+                stored = self._write(body, work, identity)
         headers = dict(stored.headers)
         if stored.replayed:
             headers["Idempotent-Replayed"] = "true"
@@ -156,7 +165,10 @@ class Call:
         return _response(stored.status, stored.body, headers)
 
     def _write(
-        self, work: Callable[[OrganizationSession], BaseModel | Answer | None], identity: RequestIdentity | None
+        self,
+        body: Any,
+        work: Callable[[OrganizationSession], BaseModel | Answer | None],
+        identity: RequestIdentity | None,
     ) -> StoredAnswer:
         with self.database.write(self.principal.organization_id) as session:
             self._session = session
@@ -165,7 +177,7 @@ class Call:
                 result = work(session)
                 stored = self._stored(result)
                 if self._declared.audit is not None and stored.status == self._declared.status:
-                    self._audit(session, self._declared.audit, result)
+                    self._audit(session, self._declared.audit, result, body)
                 return stored
 
             if identity is None:
@@ -178,11 +190,15 @@ class Call:
                 sealer=self.services.sealer if self._declared.shows_secret else None,
             )
 
-    def _audit(self, session: OrganizationSession, action: str, result: BaseModel | Answer | None) -> None:
+    def _audit(self, session: OrganizationSession, action: str, result: BaseModel | Answer | None, body: Any) -> None:
         answer = result if isinstance(result, Answer) else Answer(result)
-        path = list(self.request.path_params.values())
         # A new object's id is in the answer; an action on one has it in the path.
-        target = answer.target or getattr(answer.view, "id", None) or (path[-1] if path else "organization")
+        candidates = [answer.target, getattr(answer.view, "id", None), getattr(answer.view, "asset_id", None)]
+        target = next((one for one in candidates if one), None) or [*self.request.path_params.values()][-1]
+        details = dict(answer.audit_details)
+        if self.request.method == "PATCH" and not details:
+            # Which fields, not what they say: a log is read by more people than a grant or a brand's facts are.
+            details = {"fields": sorted(name for part in body for name in part)}
         auditing.record(
             session,
             self.principal.organization_id,
@@ -190,7 +206,7 @@ class Call:
             action=action,
             target=str(target)[:200],
             request_id=self.request_id,
-            details=dict(answer.audit_details),
+            details=details,
         )
 
     def read(self, work: Callable[[OrganizationSession], BaseModel | Answer | Response | None]) -> Response:
@@ -201,14 +217,16 @@ class Call:
         if isinstance(result, Response):
             return result
         etag = result.etag if isinstance(result, Answer) else None
-        if etag is not None:
-            caching = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Authorization"}
-            if matches(self.request.headers.get("if-none-match"), etag):
-                return Response(status_code=304, headers=caching)
-            stored = self._stored(result)
-            return _response(stored.status, stored.body, {**stored.headers, **caching})
+        if etag is not None and matches(self.request.headers.get("if-none-match"), etag):
+            return Response(status_code=304, headers=_caching(etag))
         stored = self._stored(result)
-        return _response(stored.status, stored.body, stored.headers)
+        if etag is None and self._declared.etag:
+            # The answer's own digest: it changes exactly when the answer does.
+            etag = f'"{hashlib.sha256(stored.body).hexdigest()[:32]}"'
+            if matches(self.request.headers.get("if-none-match"), etag):
+                return Response(status_code=304, headers=_caching(etag))
+        caching = _caching(etag) if etag is not None else {}
+        return _response(stored.status, stored.body, {**stored.headers, **caching})
 
     def _stored(self, result: BaseModel | Answer | Response | None) -> StoredAnswer:
         if isinstance(result, Response):
@@ -224,6 +242,10 @@ def matches(if_none_match: str | None, etag: str) -> bool:
         return False
     candidates = [candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")]
     return "*" in candidates or etag in candidates
+
+
+def _caching(etag: str) -> dict[str, str]:
+    return {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Authorization"}
 
 
 def _response(status: int, body: bytes, headers: Mapping[str, str]) -> Response:

@@ -70,6 +70,8 @@ class Operation:
     media_type: str | None
     audit: str | None
     shows_secret: bool
+    etag: bool
+    ranges: bool
     also: Mapping[int, str]
     links: Mapping[str, Mapping[str, str]]
 
@@ -138,6 +140,8 @@ class Routes:
         media_type: str | None = None,
         audit: str | None = None,
         shows_secret: bool = False,
+        etag: bool = False,
+        ranges: bool = False,
         also: Mapping[int, str] | None = None,
         links: Mapping[str, Mapping[str, str]] | None = None,
     ) -> Callable[[HandlerT], HandlerT]:
@@ -147,7 +151,9 @@ class Routes:
         work and returns a `Response` (`call.idempotent(…)` makes one). `form`: the body is multipart. `max_body` in
         bytes overrides the setting. `media_type`: what a handler answers that returns raw bytes. `audit`: the action that
         the audit log gets when the handler answers `status`. `shows_secret`: the answer must not be kept in the clear.
-        `also`: further statuses of success with their meaning. `links`: operation id → parameter → place in the answer.
+        `etag`: a read whose answer carries a strong entity tag and is 304 while it is unchanged. `ranges`: a file that is sent
+        in parts if asked for. `also`: further statuses of success with their meaning. `links`: operation id → parameter → where it comes
+        from: a JSON pointer into the answer, or a runtime expression of OpenAPI (`$request.path.…`).
         """
         if scope not in {*SCOPES, ANY_KEY, OPEN}:
             raise ValueError(f"{method} {path} declares the unknown scope {scope!r}.")
@@ -171,6 +177,8 @@ class Routes:
                     media_type=media_type,
                     audit=audit,
                     shows_secret=shows_secret,
+                    etag=etag,
+                    ranges=ranges,
                     also=also or {},
                     links=links or {},
                 )

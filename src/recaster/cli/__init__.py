@@ -13,6 +13,7 @@ from typer.main import get_command
 from recaster import __version__
 from recaster.cli import models
 from recaster.cli.accounts import credits_app, keys_app, projects_app
+from recaster.cli.api import openapi
 from recaster.cli.console import fail
 from recaster.cli.demo import demo
 from recaster.cli.doctor import doctor
@@ -38,6 +39,7 @@ app.command()(serve)
 app.command("worker")(work)
 app.command()(remix)
 app.command()(demo)
+app.command()(openapi)
 
 
 @app.command()

@@ -100,9 +100,16 @@ class EngineClient:
         self._client.resume_workflows(list(job_ids), queue_name=QUEUE)
 
     def status(self, job_id: str) -> str | None:
-        """Return the engine's word for the job (`ENQUEUED`, `PENDING`, `SUCCESS`, …), None if it does not know it."""
-        found = self._client.list_workflows(workflow_ids=[job_id])
-        return str(found[0].status) if found else None
+        """Return the engine's word for the job (`ENQUEUED`, `PENDING`, `SUCCESS`, …), None if it does not know it.
+
+        Of a job that was put off, it is the word for its last workflow.
+        """
+        found = {
+            str(workflow.workflow_id): workflow for workflow in self._client.list_workflows(workflow_id_prefix=job_id)
+        }
+        numbers = [int(name.partition(".")[2]) for name in found if name.startswith(f"{job_id}.")]
+        last = found.get(f"{job_id}.{max(numbers)}" if numbers else job_id)
+        return str(last.status) if last is not None else None
 
     def pending_of(self, executor_ids: Sequence[str]) -> list[str]:
         """Return the jobs that the named workers have begun and not ended."""

@@ -1,22 +1,73 @@
-"""The worker process: takes jobs from the queue and does them. What a job does is in `recaster.remix.workflow`."""
+"""The worker process: takes jobs from the queue and does them, and tells of what happened by webhook.
+
+What a job does is in `recaster.remix.workflow`.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
 from contextlib import ExitStack
+from datetime import timedelta
+from typing import Final, Protocol
 
-from recaster.infra.database import open_database
-from recaster.infra.engine import EngineWorker
+import sqlalchemy as sa
+import structlog
+
+from recaster.infra.database import Database, open_database
+from recaster.infra.egress import Egress
+from recaster.infra.engine import EngineClient, EngineWorker
 from recaster.infra.logging import configure_logging
+from recaster.infra.sealing import Sealer
 from recaster.infra.settings import Settings
 from recaster.infra.storage import open_storage
 from recaster.remix.workflow import PersonaWorkflow, RemixWorkflow
-from recaster.service.jobs.service import forgive_attempts
+from recaster.service.jobs.service import fail, forgive_attempts, running_job_ids
 from recaster.service.sources.opening import open_finder
+from recaster.service.webhooks.delivery import DeliveryLoop, Dispatcher
 
 GRACE_SECONDS = 5
 """How long a stopping worker waits for running jobs; what does not end is taken up by the next worker."""
+SETTLE_SECONDS = 30.0
+"""How often a worker looks for jobs that nobody works on any more."""
+
+ENDED: Final = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+"""What the engine calls a workflow that will not run again."""
+_LOG = structlog.get_logger(__name__)
+
+
+class EngineStatus(Protocol):
+    """What `settle_abandoned` needs of the engine."""
+
+    def status(self, job_id: str) -> str | None:
+        """Return the engine's word for the job."""
+
+
+def settle_abandoned(database: Database, engine: EngineStatus) -> list[str]:
+    """Fail the running jobs whose workflow has ended without ending them, and return their ids.
+
+    It takes a database that was away at the very moment of the end. A workflow ends its job before it ends itself, so a
+    job that is only just finishing is never among them.
+    """
+    settled = []
+    for job_id in running_job_ids(database):
+        status = engine.status(job_id)
+        if status in ENDED:
+            fail(database, job_id, RuntimeError(f"The workflow ended as {status} and left its job running."))
+            settled.append(job_id)
+    return settled
+
+
+def _settle_now_and_then(settings: Settings, database: Database, stop: threading.Event) -> None:
+    client = EngineClient(settings)
+    try:
+        while not stop.wait(SETTLE_SECONDS):
+            try:
+                settle_abandoned(database, client)
+            except (sa.exc.SQLAlchemyError, TimeoutError) as error:
+                _LOG.warning("abandoned jobs not looked for", error=str(error))
+    finally:
+        client.close()
 
 
 def run_worker(settings: Settings) -> None:
@@ -34,10 +85,19 @@ def run_worker(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    egress = Egress(settings.open_networks())
+    webhooks = DeliveryLoop(
+        Dispatcher(database, egress, Sealer(settings.sealing_keys())),
+        keep=timedelta(days=settings.event_retention_days),
+    )
+    settling = threading.Thread(target=_settle_now_and_then, args=(settings, database, stop), daemon=True)
     worker.launch()
+    webhooks.start()
+    settling.start()
     try:
         stop.wait()
     finally:
+        webhooks.stop()
         unfinished = worker.running()
         worker.shutdown(GRACE_SECONDS)
         forgive_attempts(database, unfinished)

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import structlog
+
 from recaster.errors import Cancelled, ConsentMissing, InfluencerUnusable, RecasterError
 from recaster.infra.child import StageCrashed, describe_error, rebuild_error, run_in_child
 from recaster.infra.database import Database, OrganizationSession
@@ -35,6 +37,7 @@ from recaster.service.jobs.model import Job, Stage
 from recaster.service.projects import service as projects
 from recaster.service.remixes import completion
 from recaster.service.remixes.service import WORKFLOW as REMIX
+from recaster.service.sandbox import service as sandbox
 from recaster.service.sources.finding import SourceFinder
 
 STAGE_TRIES: Final = 2
@@ -46,6 +49,7 @@ STAGE_FILE_BYTES: Final = 4_000_000_000
 INFLUENCER_WAIT_SECONDS: Final = 3600
 """How long a job waits for an influencer that is being prepared."""
 _LONGEST_PAUSE: Final = 30
+LOG: Final = structlog.get_logger(__name__)
 
 
 class Steps(Protocol):
@@ -173,7 +177,7 @@ class RemixWorkflow(_Workbench):
         self._arrival = SourceArrival(settings, database, storage, finder)
 
     def run(self, job_id: str, steps: Steps) -> None:
-        """Do the job. It ends completed, failed with a code, or canceled; nothing is raised for those."""
+        """Do the job. It ends completed, failed with a code, or canceled, whatever goes wrong; nothing is raised."""
         try:
             jobs.begin_attempt(self.database, job_id, self.settings.max_job_attempts)
             self._remix(job_id, steps)
@@ -183,10 +187,18 @@ class RemixWorkflow(_Workbench):
         except Cancelled:
             self._discard(job_id)
         except RecasterError as error:
-            jobs.fail(self.database, job_id, error)
-            self._discard(job_id)
+            self._fail(job_id, error)
+        except Exception as error:
+            # The boundary: past it the engine would call the workflow ended, and the job would run for ever. What the
+            # engine itself raises to stop a workflow is no `Exception` and passes.
+            LOG.exception("workflow broke", job_id=job_id)
+            self._fail(job_id, error)
         finally:
             self.clear(job_id)
+
+    def _fail(self, job_id: str, error: Exception) -> None:
+        jobs.fail(self.database, job_id, error)
+        self._discard(job_id)
 
     def _remix(self, job_id: str, steps: Steps) -> None:
         persona_key = self._persona(job_id, steps)
@@ -264,7 +276,15 @@ class RemixWorkflow(_Workbench):
 
     def _fetch(self, job_id: str) -> dict[str, str]:
         jobs.report(self.database, job_id, Stage.FETCHING_SOURCE)
-        kept = self._arrival.bring(
+        with self.database.system_read() as session:
+            in_sandbox = session.get_one(Job, job_id).environment == "test"
+        kept = sandbox.keep_source(self.storage) if in_sandbox else self._bring(job_id)
+        clip = self._clip(job_id, kept)
+        self.stage(job_id, Stage.FETCHING_SOURCE, "probe", {"clip": str(clip), "sha256": kept["sha256"]})
+        return kept
+
+    def _bring(self, job_id: str) -> dict[str, Any]:
+        return self._arrival.bring(
             job_id,
             self.scratch(job_id),
             progress=lambda done, total: jobs.report(
@@ -272,9 +292,6 @@ class RemixWorkflow(_Workbench):
             ),
             is_cancelled=lambda: jobs.is_cancelled(self.database, job_id),
         )
-        clip = self._clip(job_id, kept)
-        self.stage(job_id, Stage.FETCHING_SOURCE, "probe", {"clip": str(clip), "sha256": kept["sha256"]})
-        return kept
 
     def _clip(self, job_id: str, source: Mapping[str, str]) -> Path:
         return self.local(source["key"], self.scratch(job_id) / "source")
@@ -307,6 +324,8 @@ class RemixWorkflow(_Workbench):
         with self.database.system_read() as session:
             influencer = self._influencer(session, job_id)
             brand = brand_record(projects.require_project(session, influencer.project_id), influencer)
+            # The sandbox asks no language model: its results are the same every time, and cost nobody anything.
+            engines = {"copy_adapter": "formula"} if session.get_one(Job, job_id).environment == "test" else {}
         plan = self.scratch(job_id) / "plan.json"
         self.stage(
             job_id,
@@ -317,6 +336,7 @@ class RemixWorkflow(_Workbench):
                 "persona_sha256": hashlib.sha256(persona_key.encode()).hexdigest(),
                 "brand": brand,
                 "plan": str(plan),
+                "engines": {**engine_choice(self.settings, self._models), **engines},
             },
             locked=False,
         )
@@ -377,20 +397,30 @@ class PersonaWorkflow(_Workbench):
             key = self.attempt(steps, "prepare", lambda: self._prepare(job_id))
             steps.transaction_step("ready", lambda session: self._ready(session, job_id, key))
         except Cancelled:
+            # Also raised when a finished job is taken up again after a crash: then there is nothing to take back.
             with self.database.system_write() as session:
-                influencers.mark_pending(session, self._influencer(session, job_id))
+                influencer = self._influencer(session, job_id)
+                if self._is_preparing(influencer, job_id):
+                    influencers.mark_pending(session, influencer)
         except RecasterError as error:
-            with self.database.system_write() as session:
-                influencers.mark_failed(
-                    session,
-                    self._influencer(session, job_id),
-                    code=error.code,
-                    message=error.message,
-                    details=error.details,
-                )
-            jobs.fail(self.database, job_id, error)
+            self._fail(job_id, error)
+        except Exception as error:
+            # The boundary, as in `RemixWorkflow.run`.
+            LOG.exception("workflow broke", job_id=job_id)
+            self._fail(job_id, error)
         finally:
             self.clear(job_id)
+
+    def _fail(self, job_id: str, error: Exception) -> None:
+        shown = jobs.shown_error(error)
+        with self.database.system_write() as session:
+            influencer = self._influencer(session, job_id)
+            if self._is_preparing(influencer, job_id):
+                influencers.mark_failed(session, influencer, **shown)
+        jobs.fail(self.database, job_id, error)
+
+    def _is_preparing(self, influencer: Influencer, job_id: str) -> bool:
+        return influencer.status == "training" and influencer.training_job_id == job_id
 
     def _influencer(self, session: OrganizationSession, job_id: str) -> Influencer:
         return session.get_one(Influencer, session.get_one(Job, job_id).input["influencerId"])

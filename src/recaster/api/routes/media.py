@@ -29,6 +29,7 @@ routes = Routes("media")
     transaction=False,
     form=True,
     max_body=UNBOUNDED_BODY,
+    audit="media.uploaded",
 )
 def upload_media(call: Call, project_id: ProjectId, upload: Upload) -> Response:
     """Upload a picture (JPEG, PNG, WebP) or a video (MP4, MOV, WebM, Matroska) in the form part `file`."""

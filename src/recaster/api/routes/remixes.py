@@ -39,6 +39,12 @@ routes = Routes("content")
         BillingExhausted, ConsentMissing,
     ),
     transaction=False,
+    links={
+        "get_job": {"jobId": "/jobId"},
+        "cancel_job": {"jobId": "/jobId"},
+        "get_content": {"containerId": "/containerIds/0"},
+        "get_content_progress": {"containerId": "/containerIds/0"},
+    },
 )  # fmt: skip
 def create_video_remix(
     call: Call, project_id: Annotated[str, Path(alias="projectId")], body: VideoRemixRequest
@@ -49,7 +55,7 @@ def create_video_remix(
     def work(session: OrganizationSession) -> Answer:
         accepted = accept(
             session, call.engine, call.settings, project_id=project_id, request=body,
-            api_key_id=call.principal.api_key_id, tier=call.principal.organization_tier, verdict=verdict,
+            api_key_id=call.principal.api_key_id, tier=call.principal.organization_tier, environment=call.principal.environment, verdict=verdict,
         )  # fmt: skip
         return Answer(accepted, headers={"Location": accepted.location_url, "Retry-After": "2"})
 

@@ -33,6 +33,7 @@ routes = Routes("sources")
     transaction=False,
     form=True,
     max_body=UNBOUNDED_BODY,
+    audit="source.added",
 )
 def add_source(call: Call, project_id: ProjectId, upload: OptionalUpload) -> Response:
     """Add a video with its TikTok id and on what basis it may be remixed: uploaded as `file`, or fetched by the id."""
