@@ -19,6 +19,7 @@ from recaster.cli.demo import demo
 from recaster.cli.doctor import doctor
 from recaster.cli.remix import remix
 from recaster.cli.serve import serve, work
+from recaster.cli.sources import app as sources_app
 from recaster.errors import RecasterError
 
 __all__ = ["app", "main"]
@@ -34,6 +35,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(keys_app, name="keys")
 app.add_typer(projects_app, name="projects")
 app.add_typer(credits_app, name="credits")
+app.add_typer(sources_app, name="sources")
 app.command()(doctor)
 app.command()(serve)
 app.command("worker")(work)

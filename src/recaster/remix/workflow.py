@@ -38,6 +38,7 @@ from recaster.service.projects import service as projects
 from recaster.service.remixes import completion
 from recaster.service.remixes.service import WORKFLOW as REMIX
 from recaster.service.sandbox import service as sandbox
+from recaster.service.sources import service as sources
 from recaster.service.sources.finding import SourceFinder
 
 STAGE_TRIES: Final = 2
@@ -300,7 +301,7 @@ class RemixWorkflow(_Workbench):
         keys = {name: object_key("analyses", source["sha256"], f"v{ANALYSIS_VERSION}", name) for name in ANALYSIS_FILES}
         if not all(self.storage.exists(key) for key in keys.values()):
             folder = self.scratch(job_id) / "analysis"
-            self.stage(
+            result = self.stage(
                 job_id,
                 Stage.READING_OVERLAYS,
                 "analyse",
@@ -308,6 +309,8 @@ class RemixWorkflow(_Workbench):
             )
             for name, key in keys.items():
                 self.storage.put_file(key, folder / name)
+            with self.database.system_write() as session:
+                sources.keep_measured(session, source["sha256"], result["measured"])
         jobs.report(self.database, job_id, Stage.READING_OVERLAYS, 1.0)
         return keys
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -183,6 +183,12 @@ def refresh(source: Source, metadata: SourceMetadata) -> None:
 def state_rights(session: OrganizationSession, source: Source, *, basis: RightsBasis, note: str, by: str) -> None:
     """Write down on what basis a source may be remixed, who says so, and that it was now."""
     source.rights_basis, source.rights_note, source.rights_by, source.rights_at = basis, note, by, session.now
+
+
+def keep_measured(session: OrganizationSession, sha256: str, measured: dict[str, Any]) -> None:
+    """Write down what an analysis measured, with every source whose file it was. Needs a system session."""
+    for source in session.scalars(sa.select(Source).where(Source.checksum_sha256 == sha256)):
+        source.measured = measured
 
 
 def listing(project_id: str) -> sa.Select[Source]:
