@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
+from pydantic import ValidationError
 
 from recaster.cli.accounts import opened
 from recaster.cli.console import AsJson, show_json, show_table
@@ -58,6 +59,15 @@ def _project(organization: str, project_id: str) -> Iterator[tuple[Settings, Dat
         yield settings, database, open_storage(settings), found.id
 
 
+def _validated(fields: dict[str, str]) -> SourceUpload:
+    try:
+        return SourceUpload.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "source"
+        raise InvalidInput(f"{name}: {first['msg']}.", field=name, value=fields.get(name)) from error
+
+
 def _basis(text: str) -> RightsBasis:
     for known in get_args(RightsBasis):
         if text == known:
@@ -85,10 +95,11 @@ def add_source(
     """Add a video to a project's library: from a file, or by its TikTok id alone."""
     if not is_tiktok_video_id(tiktok_id):
         raise InvalidInput(f"'{tiktok_id}' is no TikTok video id: 17-20 digits.", field="tiktok_id", value=tiktok_id)
-    body = SourceUpload(
-        tiktok_video_id=tiktok_id, rights_note=note, rights_basis=_basis(basis), rights_by=by, author=author,
-        caption=caption,
-    )  # fmt: skip
+    fields = {
+        "tiktokVideoId": tiktok_id, "rightsNote": note, "rightsBasis": _basis(basis), "rightsBy": by, "author": author,
+        "caption": caption,
+    }  # fmt: skip
+    body = _validated({name: value for name, value in fields.items() if value is not None})
     with _project(organization, project) as (settings, database, storage, owner):
         if file is None:
             with open_finder(settings, database, storage) as finder:

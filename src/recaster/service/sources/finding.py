@@ -124,7 +124,8 @@ class SourceFinder:
         platform = self._searchable()
         started = time.monotonic()
         with self._slot(platform):
-            return platform.search(keyword, limit=limit, seconds=max(seconds - (time.monotonic() - started), 0.5))
+            left = max(seconds - (time.monotonic() - started), 0.5)
+            return self._listed(platform, platform.search(keyword, limit=limit, seconds=left))
 
     def of_creator(self, handle: str, *, limit: int, seconds: float) -> tuple[SourceMetadata, ...]:
         """List a creator's newest videos at the platform.
@@ -134,7 +135,15 @@ class SourceFinder:
         """
         platform = self._searchable()
         with self._slot(platform):
-            return platform.of_creator(handle, limit=limit, seconds=seconds)
+            return self._listed(platform, platform.of_creator(handle, limit=limit, seconds=seconds))
+
+    def _listed(self, platform: SourceFetcher, found: tuple[SourceMetadata, ...]) -> tuple[SourceMetadata, ...]:
+        """Remember what was found: whoever picks one of them next need not ask again."""
+        with self._database.system_write() as session:
+            for metadata in found:
+                if metadata.kind == "video":
+                    breaker.record(session, platform.name, metadata.tiktok_video_id, metadata)
+        return found
 
     def _searchable(self) -> SourceFetcher:
         if self._platform is None:
