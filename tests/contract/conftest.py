@@ -249,7 +249,7 @@ class World:
                     platform="tiktok",
                     handle=f"@{identifier}",
                     handle_key=identifier,
-                    status="active",
+                    status="connected",
                     created_at=session.now,
                     archived_at=None,
                 )
