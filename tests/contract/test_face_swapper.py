@@ -22,7 +22,7 @@ from recaster.media.faces import (
     find_faces,
     prepare_persona,
 )
-from recaster.media.video import ColorTags, Image, VideoFacts
+from recaster.media.video import ColorTags, Image, VideoFacts, VideoWriter
 
 pytestmark = pytest.mark.contract
 
@@ -45,7 +45,7 @@ def swapper(request: pytest.FixtureRequest, models: FaceModels) -> FaceSwapper:
 @pytest.fixture(scope="module")
 def picture(persona_pictures: Mapping[str, Path]) -> Image:
     image = cv2.imread(str(persona_pictures["P006"] / "amateur_selfie.jpg"))
-    return np.asarray(cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, (424, 632), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +65,19 @@ def analysis(models: FaceModels, picture: Image) -> FaceAnalysis:
     return FaceAnalysis((track,), "face1")
 
 
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory, picture: Image, facts: VideoFacts) -> Path:
+    path = tmp_path_factory.mktemp("swapper") / "still.mp4"
+    with VideoWriter(path, facts, source=path) as writer:
+        for index in range(3):
+            writer.write(picture, index, 1)
+    return path
+
+
 def test_a_swap_keeps_shape_kind_and_input_and_is_counted(
-    swapper: FaceSwapper, persona: Persona, analysis: FaceAnalysis, facts: VideoFacts, picture: Image
+    swapper: FaceSwapper, persona: Persona, analysis: FaceAnalysis, facts: VideoFacts, picture: Image, clip: Path
 ) -> None:
-    session = swapper.begin(persona, analysis, facts, Path("unused.mp4"))
+    session = swapper.begin(persona, analysis, facts, clip)
     before = picture.copy()
     result = session.swap(picture, 0)
     assert result.shape == picture.shape
@@ -80,9 +89,9 @@ def test_a_swap_keeps_shape_kind_and_input_and_is_counted(
 
 
 def test_a_frame_without_the_face_comes_back_unchanged_and_uncounted(
-    swapper: FaceSwapper, persona: Persona, analysis: FaceAnalysis, facts: VideoFacts, picture: Image
+    swapper: FaceSwapper, persona: Persona, analysis: FaceAnalysis, facts: VideoFacts, picture: Image, clip: Path
 ) -> None:
-    session = swapper.begin(persona, analysis, facts, Path("unused.mp4"))
+    session = swapper.begin(persona, analysis, facts, clip)
     np.testing.assert_array_equal(session.swap(picture, 99), picture)
     assert session.swapped_frames == 0
 

@@ -15,6 +15,7 @@ that, for the worker, the command line and key look-up.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
@@ -279,6 +280,10 @@ class Database:
         self.engine.dispose()
 
 
+_FIRST_WITH_FRACTIONS = (3, 42, 0)
+"""The SQLite release from which `unixepoch` gives fractions of a second."""
+
+
 def create_engine(url: str, *, pool_size: int = 20) -> sa.Engine:
     """Make the engine for a URL.
 
@@ -313,6 +318,14 @@ def _configure_sqlite(connection: sqlite3.Connection, record: object) -> None:
     for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+    if sqlite3.sqlite_version_info < _FIRST_WITH_FRACTIONS:
+        connection.create_function("unixepoch", 1, _unix_epoch)
+
+
+def _unix_epoch(modifier: str) -> float | None:
+    # The durable engine takes an interpreter from 3.12 on to come with an SQLite that knows the modifier `subsec`;
+    # Debian 12 has 3.40, where it yields NULL and nothing could be queued.
+    return round(time.time(), 3) if modifier == "subsec" else None
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

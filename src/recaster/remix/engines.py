@@ -39,8 +39,11 @@ class Engines:
 
     @classmethod
     def from_choice(cls, choice: dict[str, Any]) -> Engines:
-        """Build from the JSON of `engine_choice`."""
-        return cls({name: Path(path) for name, path in choice["models"].items()}, Settings())
+        """Build from the JSON of `engine_choice`; a `copy_adapter` in it wins over the settings."""
+        settings = Settings()
+        if "copy_adapter" in choice:
+            settings = settings.model_copy(update={"copy_adapter": choice["copy_adapter"]})
+        return cls({name: Path(path) for name, path in choice["models"].items()}, settings)
 
     @property
     def names(self) -> dict[str, str]:

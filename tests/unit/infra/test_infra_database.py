@@ -53,6 +53,17 @@ def test_sqlite_is_set_up_to_keep_what_was_promised(database: Database) -> None:
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30000}
 
 
+def test_every_sqlite_tells_the_time_in_fractions_as_the_durable_engine_expects(database: Database) -> None:
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql(
+            "CREATE TEMPORARY TABLE clock (at BIGINT DEFAULT (unixepoch('subsec') * 1000), n INT)"
+        )
+        connection.exec_driver_sql("INSERT INTO clock (n) VALUES (1)")
+        at = connection.exec_driver_sql("SELECT at FROM clock").scalar()
+        seconds = connection.exec_driver_sql("SELECT strftime('%s', 'now')").scalar()
+    assert abs(int(seconds) * 1000 - at) <= 2000
+
+
 def test_rows_are_stamped_and_filtered(database: Database, two: tuple[str, str]) -> None:
     first, second = two
     with database.write(first) as session:

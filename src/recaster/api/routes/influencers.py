@@ -113,6 +113,7 @@ def set_reference_images(call: Call, influencer_id: InfluencerId, body: Referenc
         body.asset_ids,
         api_key_id=call.principal.api_key_id,
         most_running_jobs=limit,
+        environment=call.principal.environment,
     )
     return Answer(started, headers={"Location": started.location_url, "Retry-After": "2"})
 

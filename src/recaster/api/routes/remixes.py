@@ -48,5 +48,6 @@ def create_video_remix(
     accepted = accept(
         call.session, call.engine, call.settings, project_id=project_id, request=body,
         api_key_id=call.principal.api_key_id, tier=call.principal.organization_tier,
+        environment=call.principal.environment,
     )  # fmt: skip
     return Answer(accepted, headers={"Location": accepted.location_url, "Retry-After": "2"})

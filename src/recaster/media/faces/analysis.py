@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recaster.errors import FaceUnsuitable, NoFaceFound
 from recaster.media.faces.archive import write_archive
+from recaster.media.faces.mesh import Points
 from recaster.media.faces.networks import (
     Embedding,
     FaceBox,
@@ -18,7 +19,7 @@ from recaster.media.faces.networks import (
     FaceIdentifier,
     FaceLandmarker,
     FaceModels,
-    Points,
+    overlap,
     similarity,
 )
 from recaster.media.progress import Progress, silent
@@ -193,18 +194,10 @@ def _weight(track: FaceTrack, facts: VideoFacts) -> float:
 
 
 def _same_place(one: Points, other: Points) -> bool:
-    return _overlap(_bounds(one), _bounds(other)) > 0.3
+    return overlap(_bounds(one), _bounds(other)) > 0.3
 
 
 def _bounds(points: Points) -> FaceBox:
     left, top = points[:, :2].min(axis=0)
     right, bottom = points[:, :2].max(axis=0)
     return float(left), float(top), float(right), float(bottom)
-
-
-def _overlap(a: FaceBox, b: FaceBox) -> float:
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
