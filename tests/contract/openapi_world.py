@@ -5,6 +5,7 @@ A route whose path names a new kind of id, or that takes a new body, makes them 
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -14,8 +15,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 import structlog
 from fastapi.testclient import TestClient
+from PIL import Image
+from worlds import TIKTOK_ID, World
 
-from conftest import TIKTOK_ID, World
 from recaster.infra.storage import ObjectStore
 from recaster.service.content.model import Asset
 from recaster.service.media.model import MediaAsset
@@ -53,6 +55,11 @@ class Route:
         content = self.described.get("requestBody", {}).get("content", {})
         return content.get("application/json", {}).get("schema")
 
+    @property
+    def takes_file(self) -> bool:
+        """Whether its body is a form with a file."""
+        return "multipart/form-data" in self.described.get("requestBody", {}).get("content", {})
+
     def at(self, ids: Mapping[str, str]) -> str:
         """The path with its ids."""
         return self.path.format(**ids)
@@ -64,13 +71,21 @@ def hush() -> None:
 
 
 def routes(document: Document) -> Iterator[Route]:
-    """All operations; removals last, so that what they remove is there for the others."""
+    """All operations; removals last and the project's after all, so that what they remove is there for the others."""
     found = [
         Route(method.upper(), path, described)
         for path, item in document["paths"].items()
         for method, described in item.items()
     ]
-    yield from sorted(found, key=lambda route: (route.method == "DELETE", route.path.endswith("/kill"), route.name))
+    yield from sorted(found, key=lambda route: (*_harm(route), route.name))
+
+
+def _harm(route: Route) -> tuple[bool, bool, bool]:
+    return (
+        route.method == "DELETE" and route.path == "/v1/projects/{projectId}",
+        route.method == "DELETE",
+        route.path.endswith(("/kill", "/rotate")),
+    )
 
 
 def bodies(ids: Mapping[str, str]) -> dict[str, Any]:
@@ -97,6 +112,15 @@ def bodies(ids: Mapping[str, str]) -> dict[str, Any]:
         "POST /v1/webhook-endpoints": {**webhook, "projectId": ids["projectId"]},
         "PATCH /v1/webhook-endpoints/{endpointId}": webhook,
     }  # fmt: skip
+
+
+def send(client: TestClient, route: Route, path: str, body: Any, headers: Mapping[str, str]) -> Any:
+    """Send a request as its route wants it: with a JSON body, a form with a picture, or nothing."""
+    if route.takes_file:
+        picture = io.BytesIO()
+        Image.new("RGB", (64, 64)).save(picture, "PNG")
+        return client.request(route.method, path, files={"file": ("x.png", picture.getvalue())}, headers=headers)
+    return client.request(route.method, path, json=body, headers=headers)
 
 
 NO_ID_OF_OURS: Final = frozenset({"tiktokVideoId"})

@@ -13,10 +13,10 @@ import pytest
 import sqlalchemy as sa
 import structlog
 from fastapi.testclient import TestClient
-from openapi_world import Route, bodies, furnish, hush, named_ids, routes
+from openapi_world import Route, bodies, furnish, hush, named_ids, routes, send
 from ulid import ULID
+from worlds import World
 
-from conftest import World
 from recaster.infra.database import Database
 from recaster.infra.storage import ObjectStore
 from recaster.service.keys.service import SCOPES
@@ -26,6 +26,8 @@ pytestmark = pytest.mark.contract
 
 Headers = dict[str, str]
 ALL = ("*", "org:admin")
+NOT_TO_BE_HAD = {"GET /v1/influencers/{influencerId}/image", "POST /v1/projects/{projectId}/sources"}
+"""What the furnished tenant cannot do: its influencer has no picture, and a picture is no source."""
 
 
 @pytest.fixture
@@ -38,15 +40,25 @@ def documented(client: TestClient) -> Iterator[list[Route]]:
 def test_a_route_works_with_its_scope_alone(
     documented: list[Route], client: TestClient, make_key: Callable[..., Headers]
 ) -> None:
-    keys = {scope: make_key(scope) for scope in (*SCOPES, "*")}
+    every = {*SCOPES, "*"}
+    keys = {frozenset(scopes): make_key(*scopes) for scope in SCOPES for scopes in ({scope}, {*SCOPES} - {scope})}
+    keys |= {frozenset({"*"}): make_key("*"), frozenset(every - {"org:admin"}): make_key(*(every - {"org:admin"}))}
     wrong = []
     for route in documented:
         required = route.described.get("x-required-scope")
-        for scope, headers in keys.items():
-            granted = required in {None, scope} or (scope == "*" and required != "org:admin")
+        grants = {
+            frozenset({required}),
+            frozenset({"*"}),
+            frozenset({*SCOPES} - {required}),
+            frozenset(every - {"org:admin"}),
+        }
+        for scopes, headers in keys.items():
+            if required is not None and scopes not in grants:
+                continue
+            granted = required in {None, *scopes} or ("*" in scopes and required != "org:admin")
             answer = client.request(route.method, re.sub(r"\{\w+\}", "x", route.path), headers=headers)
             if (answer.status_code == 403) == granted or answer.status_code == 401:
-                wrong.append(f"{route.name} with {scope}: {answer.status_code}")
+                wrong.append(f"{route.name} with {sorted(scopes)}: {answer.status_code}")
             elif not granted and answer.json()["error"]["details"]["requiredScope"] != required:
                 wrong.append(f"{route.name} does not name {required}")
     assert wrong == []
@@ -99,7 +111,7 @@ class Counted:
 def told(client: TestClient, counted: Counted, route: Route, path: str, body: Any, headers: Headers, said: str) -> Any:
     """Return everything that an answer tells, but for what each request has of its own."""
     counted.take()
-    answer = client.request(route.method, path, json=body, headers=headers)
+    answer = send(client, route, path, body, headers)
     shown = {
         name: value
         for name, value in answer.headers.items()
@@ -163,10 +175,10 @@ def test_a_foreign_id_answers_like_an_unknown_one(
         answer = told(client, counted, route, path, body, headers, theirs)
         if answer != unknown:
             wrong.append(f"{route.name} with a foreign {place}: {answer} instead of {unknown}")
-        elif answer[0] != 404 and "?" not in path:
+        elif answer[0] != 404 and "?" not in path and not route.takes_file:
             wrong.append(f"{route.name} with a foreign {place}: {answer}")
     assert wrong == []
-    assert number > 60
+    assert number > 50
     assert fingerprint(database, str(others)) == before
 
 
@@ -178,15 +190,15 @@ def test_own_ids_are_answered_and_no_list_shows_a_foreign_row(
     wrong = []
     pages = 0
     for route in documented:
-        if route.open or "multipart" in str(route.described):
+        if route.open:
             continue
         query = ""
         if any(parameter["name"] == "cursor" for parameter in route.described.get("parameters", [])):
             page = client.get(f"{route.at(foreign)}?limit=1", headers=others).json()
             pages += 1
             query = f"?cursor={page['nextCursor']}" if page["nextCursor"] else ""
-        answer = client.request(route.method, route.at(own) + query, json=bodies(own).get(route.name), headers=headers)
-        if answer.status_code in {401, 403, 404, 422} and route.path != "/v1/influencers/{influencerId}/image":
+        answer = send(client, route, route.at(own) + query, bodies(own).get(route.name), headers)
+        if answer.status_code in {401, 403, 404, 422} and route.name not in NOT_TO_BE_HAD:
             wrong.append(f"{route.name}: {answer.status_code} {answer.text}")
         seen = [name for name, value in foreign.items() if value in answer.text]
         if seen:

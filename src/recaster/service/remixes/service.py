@@ -80,7 +80,7 @@ def accept(
     )  # fmt: skip
     if not sandbox:
         credits.reserve(session, job.id, price)
-        reach(Failpoint.ACCEPT_RESERVED)
+    reach(Failpoint.ACCEPT_RESERVED)
     return AcceptedView(job_id=job.id, container_ids=[container.id], location_url=f"/v1/jobs/{job.id}")
 
 
