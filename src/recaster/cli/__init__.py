@@ -17,7 +17,10 @@ from recaster.cli.api import openapi
 from recaster.cli.console import fail
 from recaster.cli.demo import demo
 from recaster.cli.doctor import doctor
+from recaster.cli.faces import persona_app, swap
+from recaster.cli.overlays import read
 from recaster.cli.remix import remix
+from recaster.cli.restore import erase, reset
 from recaster.cli.serve import serve, work
 from recaster.errors import RecasterError
 
@@ -31,6 +34,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(models.app, name="models")
+app.add_typer(persona_app, name="persona")
 app.add_typer(keys_app, name="keys")
 app.add_typer(projects_app, name="projects")
 app.add_typer(credits_app, name="credits")
@@ -38,6 +42,10 @@ app.command()(doctor)
 app.command()(serve)
 app.command("worker")(work)
 app.command()(remix)
+app.command()(swap)
+app.command()(read)
+app.command()(erase)
+app.command()(reset)
 app.command()(demo)
 app.command()(openapi)
 

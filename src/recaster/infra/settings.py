@@ -97,6 +97,29 @@ class Settings(BaseSettings):
     copy_model: str = Field(default="", description="Model name at the provider.")
     copy_api_key: SecretStr = Field(default=SecretStr(""), description="API key of the provider.")
 
+    face_swapper: str = Field(
+        default="mesh",
+        pattern=r"^(mesh|onnx:[A-Za-z0-9][A-Za-z0-9._-]*)$",
+        description="Who draws the influencer's face: the embedded mesh, or `onnx:NAME`, described in `home/face-engines`.",
+    )
+    face_restorer: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$",
+        description="Name of a network in `home/face-engines` that sharpens drawn faces; empty means none.",
+    )
+    face_parser: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$",
+        description="Name of a network in `home/face-engines` that sees what is in front of a face; empty means none.",
+    )
+    noncommercial_engines: list[str] = Field(
+        default_factory=list,
+        description="Names of face engines that may be used although a licence of theirs forbids commercial use.",
+    )
+    inference_device: Literal["auto", "cpu"] = Field(
+        default="auto", description="Where networks in `home/face-engines` run: a graphics processor if there is one."
+    )
+
     egress_allow: str = Field(
         default="",
         description="Private networks that webhooks may reach, as CIDR with commas between (`127.0.0.0/8, ::1/128`); "
