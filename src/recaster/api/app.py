@@ -110,7 +110,7 @@ def create_app(
         )
     _check_declarations(app)
     app.state.operations = operations
-    # Made once, on the first request: it costs more than any other answer, and everybody may ask for it.
+    # Made once: it takes a third of a second, and anybody may ask for it.
     app.openapi = cache(lambda: build_openapi(app, operations))  # type: ignore[method-assign]
     app.add_exception_handler(RecasterError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_error)
