@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from functools import cache
 from typing import Final
 
 import structlog
@@ -19,7 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from recaster import __version__
 from recaster.api.call import Services
 from recaster.api.errors import InternalError, from_validation, render
-from recaster.api.limits import MemoryRateLimiter
+from recaster.api.limits import Budgets
+from recaster.api.metrics import Metrics
 from recaster.api.openapi import build_openapi
 from recaster.api.routing import DeclaredRoute, Operation, Routes, endpoint_of, guard_address
 from recaster.errors import RecasterError
@@ -28,13 +31,18 @@ from recaster.infra.clock import Clock
 from recaster.infra.database import Database, open_database
 from recaster.infra.engine import EngineClient, migrate_engine
 from recaster.infra.ids import IdFactory
+from recaster.infra.rates import open_counter
+from recaster.infra.sealing import Sealer
 from recaster.infra.settings import Settings
 from recaster.infra.storage import ObjectStore, open_storage
 from recaster.service.errors import MethodNotAllowed, NotFound
+from recaster.service.keys.usage import KeyUsage
+from recaster.service.sources.finding import SourceFinder
+from recaster.service.sources.opening import open_finder
 
 ROUTE_MODULES: Final = (
     "health", "whoami", "credits", "remixes", "jobs", "content",
-    "projects", "influencers", "media", "social", "layers", "sources", "recommendations",
+    "projects", "influencers", "media", "social", "layers", "sources", "recommendations", "api_keys", "audit_log", "webhooks",
 )  # fmt: skip
 """Modules of `recaster.api.routes`; each holds `routes`."""
 
@@ -48,6 +56,7 @@ def create_app(
     storage: ObjectStore | None = None,
     clock: Clock | None = None,
     ids: IdFactory | None = None,
+    finder: SourceFinder | None = None,
 ) -> FastAPI:
     """Build the API. Its start-up brings tables up to date; it runs no work itself, jobs wait for a worker."""
     opened = database or open_database(settings, clock=clock, ids=ids)
@@ -56,16 +65,26 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         migrations.upgrade(opened)
         migrate_engine(settings)
+        app.state.budgets = Budgets(open_counter(settings, opened), opened.clock)
+        resources = ExitStack()
+        store = storage or open_storage(settings)
         app.state.services = Services(
             settings=settings,
             database=opened,
-            storage=storage or open_storage(settings),
+            storage=store,
             engine=EngineClient(settings),
             pepper=settings.pepper(),
+            sealer=Sealer(settings.sealing_keys()),
+            usage=KeyUsage(opened),
+            finder=finder or resources.enter_context(open_finder(settings, opened, store)),
+            metrics=Metrics(opened),
         )
+        app.state.services.usage.start()
         try:
             yield
         finally:
+            resources.close()
+            app.state.services.usage.stop()
             app.state.services.engine.close()
             if database is None:
                 opened.dispose()
@@ -75,7 +94,6 @@ def create_app(
         description="Remixes short vertical videos for a brand. Built to the public partner contract.",
         redirect_slashes=False,
     )  # fmt: skip
-    app.state.limiter = MemoryRateLimiter(opened.clock)
     operations = list(_declared())
     for operation in operations:
         app.router.add_api_route(
@@ -92,7 +110,8 @@ def create_app(
         )
     _check_declarations(app)
     app.state.operations = operations
-    app.openapi = lambda: build_openapi(app, operations)  # type: ignore[method-assign]
+    # Made once: it takes a third of a second, and anybody may ask for it.
+    app.openapi = cache(lambda: build_openapi(app, operations))  # type: ignore[method-assign]
     app.add_exception_handler(RecasterError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_error)
@@ -132,7 +151,7 @@ async def _answer_error(request: Request, error: Exception) -> Response:
 
 def _unrouted(request: Request, error: HTTPException) -> RecasterError:
     try:
-        guard_address(request, request.app.state.limiter, request.app.state.services)
+        guard_address(request, request.app.state.budgets, request.app.state.services)
     except RecasterError as limited:
         return limited
     if error.status_code == 404:
@@ -164,6 +183,7 @@ class _Frame:
         scope["recaster.request_id"] = request_id
         scope.setdefault("state", {})
         started = False
+        begun = time.perf_counter()
 
         async def framed(message: Message) -> None:
             nonlocal started
@@ -177,6 +197,9 @@ class _Frame:
                     *message.get("headers", []),
                     *((name.lower().encode(), value.encode()) for name, value in extra.items()),
                 ]
+                route = getattr(scope.get("route"), "path", "unrouted")
+                seconds = time.perf_counter() - begun
+                scope["app"].state.services.metrics.observe(scope["method"], route, message["status"], seconds)
                 _LOG.info(
                     "request",
                     request_id=request_id,

@@ -12,9 +12,10 @@ POST and PATCH idempotent and writes the answer.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, get_type_hints
+from types import UnionType
+from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -26,7 +27,7 @@ from starlette.types import Message, Receive
 
 from recaster.api.call import Call, Services
 from recaster.api.errors import invalid
-from recaster.api.limits import RateLimiter
+from recaster.api.limits import Budgets, RateState
 from recaster.errors import InvalidInput, RecasterError
 from recaster.infra.settings import RateClass
 from recaster.service.errors import (
@@ -40,7 +41,7 @@ from recaster.service.errors import (
     UnsupportedMediaType,
 )
 from recaster.service.idempotency.service import parse_key
-from recaster.service.keys.service import SCOPES, authenticate
+from recaster.service.keys.service import SCOPES, Principal, authenticate
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
@@ -67,6 +68,13 @@ class Operation:
     form: bool
     max_body: int | None
     media_type: str | None
+    quick: bool
+    audit: str | None
+    shows_secret: bool
+    etag: bool
+    ranges: bool
+    also: Mapping[int, str]
+    links: Mapping[str, Mapping[str, str]]
 
     @property
     def idempotent(self) -> bool:
@@ -76,9 +84,7 @@ class Operation:
     @property
     def takes_body(self) -> bool:
         """Whether the handler reads a JSON body or a form."""
-        return self.form or any(
-            isinstance(hint, type) and issubclass(hint, BaseModel) for hint in _hints(self.handler).values()
-        )
+        return self.form or any(_body_model(hint) for hint in _hints(self.handler).values())
 
     def all_errors(self) -> tuple[type[RecasterError], ...]:
         """Return the declared errors and those that the frame itself can answer."""
@@ -133,12 +139,25 @@ class Routes:
         form: bool = False,
         max_body: int | None = None,
         media_type: str | None = None,
+        quick: bool = False,
+        audit: str | None = None,
+        shows_secret: bool = False,
+        etag: bool = False,
+        ranges: bool = False,
+        also: Mapping[int, str] | None = None,
+        links: Mapping[str, Mapping[str, str]] | None = None,
     ) -> Callable[[HandlerT], HandlerT]:
         """Declare a route.
 
         `scope` is one of the contract's, `ANY_KEY` or `OPEN`. `transaction=False`: the handler opens its own units of
         work and returns a `Response` (`call.idempotent(…)` makes one). `form`: the body is multipart. `max_body` in
-        bytes overrides the setting. `media_type`: what a handler answers that returns raw bytes.
+        bytes overrides the setting. `media_type`: what a handler answers that returns raw bytes. `audit`: the action that
+        the audit log gets when the handler answers `status`. `shows_secret`: the answer must not be kept in the clear.
+        `etag`: a read whose answer carries a strong entity tag and is 304 while it is unchanged. `ranges`: a file that is
+        sent in parts if asked for. `also`: further statuses of success with their meaning. `links`: operation id →
+        parameter → where it comes from: a JSON pointer into the answer, or a runtime expression of OpenAPI
+        (`$request.path.…`). `quick`: it reads a few rows by their ids, which on SQLite takes less time than handing the
+        work to a thread.
         """
         if scope not in {*SCOPES, ANY_KEY, OPEN}:
             raise ValueError(f"{method} {path} declares the unknown scope {scope!r}.")
@@ -160,6 +179,13 @@ class Routes:
                     form=form,
                     max_body=max_body,
                     media_type=media_type,
+                    quick=quick,
+                    audit=audit,
+                    shows_secret=shows_secret,
+                    etag=etag,
+                    ranges=ranges,
+                    also=also or {},
+                    links=links or {},
                 )
             )
             return handler
@@ -174,13 +200,14 @@ class DeclaredRoute(APIRoute):
         """Put key, scope, budget and body checks before the framework reads the body."""
         handle = super().get_route_handler()
         operation: Operation = self.endpoint.operation  # type: ignore[attr-defined]
+        takes_body = operation.takes_body
 
         async def handler(request: Request) -> Response:
             services: Services = request.app.state.services
             limit = operation.max_body or services.settings.max_body_bytes
             if operation.scope != OPEN:
                 await _admit(request, services, operation)
-            if operation.takes_body:
+            if takes_body:
                 _check_media_type(request, operation)
             if operation.idempotent:
                 parse_key(request.headers.get("idempotency-key"))
@@ -204,48 +231,67 @@ class DeclaredRoute(APIRoute):
 
 
 async def _admit(request: Request, services: Services, operation: Operation) -> None:
-    limiter: RateLimiter = request.app.state.limiter
+    budgets: Budgets = request.app.state.budgets
 
-    def identify() -> Any:
-        with services.database.system_read() as session:
-            return authenticate(session, services.pepper, request.headers.get("authorization"))
+    def check() -> tuple[Principal | None, RateState, RecasterError | None]:
+        # Key, kill switch, scope, budget: the contract's order. Only a request that gets that far is counted.
+        try:
+            with services.database.system_glance() as session:
+                principal = authenticate(session, services.pepper, request.headers.get("authorization"))
+        except Unauthenticated as error:
+            state, refusal = _guard_address(request, budgets, services)
+            return None, state, refusal or error
+        budget = services.settings.limits(principal.tier).requests_per_minute[operation.rate_class]
+        asked = (principal.api_key_id, operation.rate_class, budget)
+        if principal.suspended is not None:
+            return principal, budgets.look(*asked), KillSwitch(principal.suspended)
+        if operation.scope != ANY_KEY and not principal.holds(operation.scope):
+            return principal, budgets.look(*asked), ForbiddenScope(operation.scope)
+        state = budgets.hit(*asked)
+        return principal, state, None if state.allowed else _used_up(state)
 
-    try:
-        principal = await run_in_threadpool(identify)
-    except Unauthenticated:
-        guard_address(request, limiter, services)
-        raise
-    if operation.scope != ANY_KEY and not principal.holds(operation.scope):
-        raise ForbiddenScope(operation.scope)
-    budget = services.settings.limits(principal.tier).requests_per_minute[operation.rate_class]
-    state = limiter.hit(principal.api_key_id, operation.rate_class, budget)
-    request.state.rate = state
-    if not state.allowed:
-        raise RateLimited(
-            f"This key may send {state.limit} {operation.rate_class} requests a minute, and they are used up.",
-            retry_after=state.retry_after, limit=state.limit, scope="requests",
-        )  # fmt: skip
+    # Looking a key up in SQLite takes less time than handing the work to a thread.
+    at_once = services.database.is_sqlite and budgets.in_process
+    principal, request.state.rate, refusal = check() if at_once else await run_in_threadpool(check)
+    if refusal is not None:
+        raise refusal
+    assert principal is not None
+    services.usage.note(principal.api_key_id)
     request.state.principal = principal
 
 
-def guard_address(request: Request, limiter: RateLimiter, services: Services) -> None:
+def _used_up(state: RateState) -> RateLimited:
+    return RateLimited(
+        f"This key may send {state.limit} {state.rate_class} requests a minute, and they are used up.",
+        retry_after=state.retry_after, limit=state.limit, scope="requests",
+    )  # fmt: skip
+
+
+def guard_address(request: Request, budgets: Budgets, services: Services) -> None:
     """Count a request without a valid key against its address, so that nobody tries keys at leisure.
 
     Raises:
         RateLimited: the address has no budget left in this minute.
     """
+    request.state.rate, refusal = _guard_address(request, budgets, services)
+    if refusal is not None:
+        raise refusal
+
+
+def _guard_address(request: Request, budgets: Budgets, services: Services) -> tuple[RateState, RateLimited | None]:
     address = request.client.host if request.client else "unknown"
     budget = services.settings.limits("standard").requests_per_minute["read-light"]
-    state = limiter.hit(f"address:{address}", "read-light", budget)
-    request.state.rate = state
-    if not state.allowed:
-        raise RateLimited(
-            "Too many requests without a valid key came from this address.",
-            retry_after=state.retry_after, limit=state.limit, scope="address",
-        )  # fmt: skip
+    state = budgets.hit(f"address:{address}", "read-light", budget)
+    if state.allowed:
+        return state, None
+    refusal = RateLimited(
+        "Too many requests without a valid key came from this address.",
+        retry_after=state.retry_after, limit=state.limit, scope="address",
+    )  # fmt: skip
+    return state, refusal
 
 
-def endpoint_of(operation: Operation) -> Callable[..., Response]:
+def endpoint_of(operation: Operation) -> Callable[..., Any]:
     """Build what the framework calls: it takes the handler's parameters, opens the unit of work, writes the answer."""
     hints = _hints(operation.handler)
     parameters = [
@@ -254,12 +300,12 @@ def endpoint_of(operation: Operation) -> Callable[..., Response]:
         if name != "call"
     ]
 
-    def endpoint(request: Request, **values: Any) -> Response:
+    def answer(request: Request, **values: Any) -> Response:
         if operation.scope == OPEN:
-            answer: Response = operation.handler(request, **values)
-            return answer
+            opened: Response = operation.handler(request, **values)
+            return opened
         call = Call(
-            request, request.app.state.services, request.state.principal, route=operation.path, status=operation.status,
+            request, request.app.state.services, request.state.principal, declared=operation,
             request_id=request.scope["recaster.request_id"],
         )  # fmt: skip
         if not operation.transaction:
@@ -269,6 +315,12 @@ def endpoint_of(operation: Operation) -> Callable[..., Response]:
             return call.read(lambda session: operation.handler(call, **values))
         return call.idempotent(_identifying(operation, values), lambda session: operation.handler(call, **values))
 
+    async def answer_at_once(request: Request, **values: Any) -> Response:
+        if request.app.state.services.database.is_sqlite:
+            return answer(request, **values)
+        return await run_in_threadpool(answer, request, **values)
+
+    endpoint: Callable[..., Any] = answer_at_once if operation.quick else answer
     own = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)
     wanted = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
@@ -285,6 +337,12 @@ def endpoint_of(operation: Operation) -> Callable[..., Response]:
 def _identifying(operation: Operation, values: dict[str, Any]) -> Any:
     bodies = [value for value in values.values() if isinstance(value, BaseModel)]
     return [body.model_dump(mode="json", by_alias=True, exclude_unset=operation.method == "PATCH") for body in bodies]
+
+
+def _body_model(hint: Any) -> type[BaseModel] | None:
+    """Return the model of a JSON body, also of one that may be left out (`Model | None`)."""
+    parts = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    return next((part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)), None)
 
 
 def _hints(handler: Callable[..., Any]) -> dict[str, Any]:

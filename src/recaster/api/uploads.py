@@ -1,8 +1,7 @@
 """Reads a `multipart/form-data` body as it arrives: one file straight into a folder of ours, text parts into memory.
 
 Every size is limited while it is read, so that no body can fill memory or disk. Names and media types that the client
-gives for its file are not looked at. What the file is, `recaster.service.media.inspection` finds out with the limits
-and the probe that are bound here.
+gives for its file are not looked at. What the file is, `recaster.service.media.decoding` finds out in a child process.
 """
 
 from __future__ import annotations
@@ -11,9 +10,8 @@ import hashlib
 import os
 import tempfile
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Final
 
@@ -24,11 +22,8 @@ from starlette.requests import Request
 
 from recaster.api.call import Call, Services
 from recaster.errors import InvalidInput
-from recaster.infra.settings import Settings
-from recaster.media.video.model import MediaLimits
-from recaster.media.video.probe import probe
 from recaster.service.errors import PayloadTooLarge, UnsupportedMediaType
-from recaster.service.media.inspection import InspectionLimits, MediaProbe, UploadedFile
+from recaster.service.media.inspection import UploadedFile
 from recaster.service.media.service import store_upload
 from recaster.service.projects.service import require_project
 
@@ -53,12 +48,16 @@ class UploadForm:
 
     file: UploadedFile
     fields: Mapping[str, str]
+    has_file: bool = True
+    """False where the form may come without a file and did; `file` is empty then."""
 
 
 async def receive_upload(
-    content_type: str | None, body: AsyncIterable[bytes], folder: Path, *, file_bytes: int
+    content_type: str | None, body: AsyncIterable[bytes], folder: Path, *, file_bytes: int, needs_file: bool = True
 ) -> UploadForm:
     """Read a form with one file of at most `file_bytes` bytes. On any exception nothing is left in `folder`.
+
+    `needs_file=False` also takes a form of text parts alone.
 
     Raises:
         UnsupportedMediaType: the body is no multipart form.
@@ -88,7 +87,7 @@ async def receive_upload(
                 parser.finalize()
             except FormParserError as error:
                 raise _invalid("", "The form is damaged or cut off; send it again.") from error
-            return reader.result(path)
+            return reader.result(path, needs_file)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -125,13 +124,13 @@ class _FormReader:
             "on_end": self._end,
         }
 
-    def result(self, path: Path) -> UploadForm:
+    def result(self, path: Path, needs_file: bool) -> UploadForm:
         """Return what was read, once the body has ended."""
         if not self._complete:
             raise _invalid("", "The form is cut off before its last boundary; send it again.")
-        if not self._has_file:
+        if needs_file and not self._has_file:
             raise _invalid(FILE_PART, "The form has no part named file that holds one.")
-        return UploadForm(UploadedFile(path, self._size, self._digest.hexdigest()), self._fields)
+        return UploadForm(UploadedFile(path, self._size, self._digest.hexdigest()), self._fields, self._has_file)
 
     def _begin_part(self) -> None:
         self._headers.clear()
@@ -205,6 +204,17 @@ def too_large(limit: int) -> PayloadTooLarge:
 
 
 async def _upload(request: Request) -> AsyncIterator[UploadForm]:
+    async with _received(request, needs_file=True) as form:
+        yield form
+
+
+async def _form(request: Request) -> AsyncIterator[UploadForm]:
+    async with _received(request, needs_file=False) as form:
+        yield form
+
+
+@asynccontextmanager
+async def _received(request: Request, *, needs_file: bool) -> AsyncIterator[UploadForm]:
     services: Services = request.app.state.services
     settings = services.settings
     limit = max(settings.max_image_bytes, settings.max_video_bytes)
@@ -212,7 +222,11 @@ async def _upload(request: Request) -> AsyncIterator[UploadForm]:
     if declared.isdigit() and int(declared) > limit + _FRAME_BYTES:
         raise too_large(limit)
     form = await receive_upload(
-        request.headers.get("content-type"), request.stream(), settings.folder("work"), file_bytes=limit
+        request.headers.get("content-type"),
+        request.stream(),
+        settings.folder("work"),
+        file_bytes=limit,
+        needs_file=needs_file,
     )
     try:
         yield form
@@ -223,16 +237,8 @@ async def _upload(request: Request) -> AsyncIterator[UploadForm]:
 Upload = Annotated[UploadForm, Depends(_upload)]
 """Annotate a handler's parameter with it to take a form with a file; the file is removed when the answer is sent."""
 
-
-def inspection(settings: Settings) -> tuple[InspectionLimits, MediaProbe]:
-    """Return the limits of uploads that the settings state, and the probe bound to those of videos."""
-    limits = InspectionLimits(
-        image_bytes=settings.max_image_bytes,
-        video_bytes=settings.max_video_bytes,
-        image_pixels=settings.max_image_pixels,
-    )
-    media_limits = MediaLimits(size_bytes=settings.max_video_bytes, duration=Fraction(settings.max_video_seconds))
-    return limits, partial(probe, limits=media_limits)
+OptionalUpload = Annotated[UploadForm, Depends(_form)]
+"""Like `Upload`, for a form that may come without a file."""
 
 
 def keep(call: Call, project_id: str, file: UploadedFile) -> str:

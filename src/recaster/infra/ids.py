@@ -20,7 +20,7 @@ UUID_PREFIXES: Final = frozenset(
     {"org", "prj", "cnt", "inf", "sa", "lay", "key", "ast", "med", "src", "res", "whe", "whd"}
 )
 """Ids that hold a random UUID."""
-ULID_PREFIXES: Final = frozenset({"job", "req", "evt", "led"})
+ULID_PREFIXES: Final = frozenset({"job", "req", "evt", "led", "aud"})
 """Ids that hold a ULID and therefore sort by time."""
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)

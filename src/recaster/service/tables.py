@@ -7,11 +7,13 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from recaster.infra import lease
+from recaster.infra import lease, rates
 from recaster.infra.database import Base
 from recaster.service.accounts import model as accounts
+from recaster.service.auditing import model as auditing
 from recaster.service.content import model as content
 from recaster.service.credits import model as credits
+from recaster.service.fetching import model as fetching
 from recaster.service.idempotency import model as idempotency
 from recaster.service.influencers import model as influencers
 from recaster.service.jobs import model as jobs
@@ -21,9 +23,11 @@ from recaster.service.media import model as media
 from recaster.service.projects import model as projects
 from recaster.service.social import model as social
 from recaster.service.sources import model as sources
+from recaster.service.webhooks import model as webhooks
 
 TABLE_MODULES: Final[tuple[ModuleType, ...]] = (
     lease,
+    rates,
     accounts,
     keys,
     credits,
@@ -36,6 +40,9 @@ TABLE_MODULES: Final[tuple[ModuleType, ...]] = (
     social,
     layers,
     sources,
+    webhooks,
+    auditing,
+    fetching,
 )
 """One per domain."""
 

@@ -200,8 +200,6 @@ def test_scopes(database: Database, organization_id: str) -> None:
             assert not keys.authenticate(session, b"p" * 32, f"Bearer {nothing.token}").holds(scope)
         with pytest.raises(InvalidInput, match="no scope nonsense"):
             keys.mint(session, b"p" * 32, organization_id, name="n", scopes=["nonsense"])
-        with pytest.raises(InvalidInput, match="not served by this version"):
-            keys.mint(session, b"p" * 32, organization_id, name="n", scopes=["*"], environment="test")
         with pytest.raises(NotFound):
             keys.mint(session, b"p" * 32, "org_x", name="n", scopes=["*"])
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -155,6 +158,40 @@ def test_same_input_gives_same_bytes(tmp_path: Path) -> None:
     source = make_clip(tmp_path / "source.mp4", audio="aac")
     one, other = copy(source, tmp_path / "one.mp4"), copy(source, tmp_path / "other.mp4")
     assert one.read_bytes() == other.read_bytes()
+
+
+WRITE_GRAINY_CLIP = """
+import sys
+from pathlib import Path
+import cv2
+import numpy as np
+from recaster.media.video import VideoWriter, probe
+
+still, target = Path(sys.argv[1]), Path(sys.argv[2])
+chance = np.random.default_rng(3)
+blots = cv2.GaussianBlur(chance.integers(0, 256, (900, 600, 3), dtype=np.uint8), (0, 0), 3)
+texture = cv2.normalize(blots, blots, 0, 255, cv2.NORM_MINMAX)
+with VideoWriter(target, probe(still), source=still) as writer:
+    for index in range(24):
+        view = cv2.getRotationMatrix2D((300, 450), 1.5 * np.sin(index / 4), 1 + 0.004 * index)
+        view[:, 2] += (6 * np.sin(index / 3) - 120, 1.2 * index - 130)
+        picture = cv2.warpAffine(texture, view, (360, 640)) + chance.normal(0, 2, (640, 360, 1))
+        writer.write(np.clip(picture, 0, 255).astype(np.uint8), index * 1000, 1000)
+"""
+"""A hand-held, slightly grainy picture: the encoder's lookahead has much to weigh."""
+
+
+def test_bytes_do_not_depend_on_what_was_in_memory_before(tmp_path: Path) -> None:
+    still = make_clip(tmp_path / "still.mp4", frames=1, width=360, height=640)
+    contents = set()
+    for pattern in ("1", "90", "200"):
+        target = tmp_path / f"{pattern}.mp4"
+        # The C library of Linux fills what it hands out with this byte; a program that reads it unwritten gives itself away.
+        environment = {**os.environ, "MALLOC_PERTURB_": pattern}
+        script = [sys.executable, "-c", WRITE_GRAINY_CLIP, str(still), str(target)]
+        subprocess.run(script, env=environment, check=True, timeout=120)
+        contents.add(target.read_bytes())
+    assert len(contents) == 1
 
 
 def test_index_stands_before_the_pictures(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from recaster.service.schemas import Page
 routes = Routes("credits")
 
 
-@routes.get("/v1/credits", scope=ANY_KEY, answers=CreditsView)
+@routes.get("/v1/credits", scope=ANY_KEY, answers=CreditsView, etag=True)
 def get_credits(call: Call) -> CreditsView:
     """Show balance, holds and prices."""
     return service.overview(call.session, video_remix_price=call.settings.video_remix_credits)

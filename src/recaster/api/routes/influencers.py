@@ -8,6 +8,7 @@ from fastapi import Path
 from starlette.responses import Response
 
 from recaster.api.call import Answer, Call
+from recaster.api.errors import RangeNotSatisfiable
 from recaster.api.files import send_object
 from recaster.api.paging import PageQuery, paginate
 from recaster.api.routes.projects import ProjectId
@@ -37,6 +38,11 @@ InfluencerId = Annotated[str, Path(alias="influencerId")]
     status=201,
     answers=InfluencerView,
     errors=(NotFound,),
+    audit="influencer.created",
+    links={
+        name: {"influencerId": "/id"}
+        for name in ("get_influencer", "update_influencer", "archive_influencer", "set_reference_images")
+    },
 )
 def create_influencer(call: Call, project_id: ProjectId, body: InfluencerCreate) -> InfluencerView:
     """Add an influencer; it becomes ready once its reference images are prepared."""
@@ -63,7 +69,13 @@ def get_influencer(call: Call, influencer_id: InfluencerId) -> InfluencerView:
     return InfluencerView.of(service.require_influencer(call.session, influencer_id))
 
 
-@routes.patch("/v1/influencers/{influencerId}", scope="influencers:write", answers=InfluencerView, errors=(NotFound,))
+@routes.patch(
+    "/v1/influencers/{influencerId}",
+    scope="influencers:write",
+    answers=InfluencerView,
+    errors=(NotFound,),
+    audit="influencer.updated",
+)
 def update_influencer(call: Call, influencer_id: InfluencerId, body: InfluencerPatch) -> InfluencerView:
     """Change the fields that are sent; a person's consent is renewed or revoked here."""
     influencer = service.require_influencer(call.session, influencer_id)
@@ -71,7 +83,12 @@ def update_influencer(call: Call, influencer_id: InfluencerId, body: InfluencerP
 
 
 @routes.delete(
-    "/v1/influencers/{influencerId}", scope="influencers:write", status=204, answers=None, errors=(NotFound,)
+    "/v1/influencers/{influencerId}",
+    scope="influencers:write",
+    status=204,
+    answers=None,
+    errors=(NotFound,),
+    audit="influencer.archived",
 )
 def archive_influencer(call: Call, influencer_id: InfluencerId) -> None:
     """Take an influencer out of use."""
@@ -85,6 +102,8 @@ def archive_influencer(call: Call, influencer_id: InfluencerId) -> None:
     status=202,
     answers=PreparationView,
     errors=(NotFound, Conflict),
+    audit="influencer.reference_images_set",
+    links={"get_job": {"jobId": "/jobId"}, "cancel_job": {"jobId": "/jobId"}},
 )
 def set_reference_images(call: Call, influencer_id: InfluencerId, body: ReferenceImages) -> Answer:
     """Give an influencer its pictures and start the job that makes it ready."""
@@ -97,6 +116,7 @@ def set_reference_images(call: Call, influencer_id: InfluencerId, body: Referenc
         body.asset_ids,
         api_key_id=call.principal.api_key_id,
         most_running_jobs=limit,
+        environment=call.principal.environment,
     )
     return Answer(started, headers={"Location": started.location_url, "Retry-After": "2"})
 
@@ -105,9 +125,10 @@ def set_reference_images(call: Call, influencer_id: InfluencerId, body: Referenc
     "/v1/influencers/{influencerId}/image",
     scope="influencers:read",
     answers=None,
-    errors=(NotFound,),
+    errors=(NotFound, RangeNotSatisfiable),
     transaction=False,
     media_type="image/*",
+    ranges=True,
 )
 def get_influencer_image(call: Call, influencer_id: InfluencerId) -> Response:
     """Download the first reference image: what `imageUrl` leads to."""

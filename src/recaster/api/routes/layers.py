@@ -24,7 +24,18 @@ _LIST = "/v1/projects/{projectId}/layers"
 _ONE = "/v1/projects/{projectId}/layers/{layerId}"
 
 
-@routes.post(_LIST, scope="layers:write", status=201, answers=LayerView, errors=(NotFound, Conflict))
+@routes.post(
+    _LIST,
+    scope="layers:write",
+    status=201,
+    answers=LayerView,
+    errors=(NotFound, Conflict),
+    audit="layer.created",
+    links={
+        name: {"projectId": "$request.path.projectId", "layerId": "/id"}
+        for name in ("get_layer", "update_layer", "archive_layer")
+    },
+)
 def create_layer(call: Call, project_id: ProjectId, body: LayerCreate) -> LayerView:
     """Add a layer."""
     return LayerView.of(service.create(call.session, require_project(call.session, project_id), body))
@@ -45,14 +56,14 @@ def get_layer(call: Call, project_id: ProjectId, layer_id: LayerId) -> LayerView
     return LayerView.of(service.require_layer(call.session, project, layer_id))
 
 
-@routes.patch(_ONE, scope="layers:write", answers=LayerView, errors=(NotFound,))
+@routes.patch(_ONE, scope="layers:write", answers=LayerView, errors=(NotFound,), audit="layer.updated")
 def update_layer(call: Call, project_id: ProjectId, layer_id: LayerId, body: LayerPatch) -> LayerView:
     """Change a layer's name or wiring."""
     layer = service.require_layer(call.session, require_project(call.session, project_id), layer_id)
     return LayerView.of(service.update(call.session, layer, body))
 
 
-@routes.delete(_ONE, scope="layers:write", status=204, answers=None, errors=(NotFound,))
+@routes.delete(_ONE, scope="layers:write", status=204, answers=None, errors=(NotFound,), audit="layer.archived")
 def archive_layer(call: Call, project_id: ProjectId, layer_id: LayerId) -> None:
     """Take a layer away and unwire what hung on it."""
     service.archive(

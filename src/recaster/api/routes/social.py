@@ -22,7 +22,15 @@ routes = Routes("social accounts")
 _PATH = "/v1/projects/{projectId}/social-accounts"
 
 
-@routes.post(_PATH, scope="social:write", status=201, answers=SocialAccountView, errors=(NotFound, Conflict))
+@routes.post(
+    _PATH,
+    scope="social:write",
+    status=201,
+    answers=SocialAccountView,
+    errors=(NotFound, Conflict),
+    audit="social_account.connected",
+    links={"disconnect_social_account": {"socialAccountId": "/id"}},
+)
 def connect_social_account(call: Call, project_id: ProjectId, body: SocialAccountCreate) -> SocialAccountView:
     """Connect an account; it gets a distribution layer, wired to the project's content layer if there is one."""
     account, layer = service.connect(call.session, require_project(call.session, project_id), body)
@@ -40,7 +48,12 @@ def list_social_accounts(call: Call, project_id: ProjectId, page: PageQuery) -> 
 
 
 @routes.delete(
-    "/v1/social-accounts/{socialAccountId}", scope="social:write", status=204, answers=None, errors=(NotFound,)
+    "/v1/social-accounts/{socialAccountId}",
+    scope="social:write",
+    status=204,
+    answers=None,
+    errors=(NotFound,),
+    audit="social_account.disconnected",
 )
 def disconnect_social_account(call: Call, social_account_id: Annotated[str, Path(alias="socialAccountId")]) -> None:
     """Disconnect an account and remove its distribution layer."""

@@ -5,7 +5,7 @@ It knows single pictures only. Model files are handed in as paths and opened whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,9 @@ import onnxruntime as ort
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
+from recaster.media.faces.mesh import Points
 from recaster.media.video.model import Image
 
-Points = NDArray[np.float32]
-"""Landmarks of one face, shape (468, 3): x and y in pixels of the frame, z in the same unit, smaller is nearer."""
 Embedding = NDArray[np.float32]
 """Unit vector of 128 numbers; the cosine of two tells whether they are one person (SFace's usual threshold is 0.363)."""
 FaceBox = tuple[float, float, float, float]
@@ -29,7 +28,9 @@ _TEMPLATE = np.array(
 )
 """Where eyes, nose and mouth corners stand in the 112x112 picture that SFace was trained on (ArcFace alignment)."""
 _CROP = 192
-_LONGEST_DETECTION_SIDE = 640
+_FRAME_SIDE = 640
+_PICTURE_SIDES = (1400, 1000, 640)
+"""The quantized detector overlooks a face at one size that it finds at the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,25 @@ class FaceModels:
     detector: Path
     embedder: Path
     landmarks: Path
+    hand_detector: Path | None = None
+    """Without it, and `hand_landmarks`, hands before the face are told by colour alone."""
+    hand_landmarks: Path | None = None
+
+    @classmethod
+    def of(cls, files: Mapping[str, Path]) -> FaceModels:
+        """Choose the files of this room out of all, by their names in the manifest."""
+        return cls(
+            detector=files["face_detector"],
+            embedder=files["face_embedder"],
+            landmarks=files["face_landmarks"],
+            hand_detector=files["hand_detector"],
+            hand_landmarks=files["hand_landmarks"],
+        )
 
 
 def find_faces(image: Image, models: FaceModels) -> tuple[FaceBox, ...]:
     """Boxes of all faces in a BGR picture of any size, largest first: left, top, right, bottom in pixels."""
-    return FaceDetector(models).find(image)
+    return FaceDetector(models).find_thoroughly(image)
 
 
 class FaceDetector:
@@ -53,10 +68,20 @@ class FaceDetector:
         self._net = cv2.FaceDetectorYN.create(str(models.detector), "", (320, 320), threshold, 0.3, 50)
 
     def find(self, image: Image) -> tuple[FaceBox, ...]:
-        """Boxes of all faces, largest first."""
-        scale = min(1.0, _LONGEST_DETECTION_SIDE / max(image.shape[:2]))
-        if max(image.shape[:2]) > 1400:
-            scale = 1400 / max(image.shape[:2])  # a sheet of many small faces
+        """Boxes of all faces, largest first, looked for at one size: for frames of a clip."""
+        return self._at(image, _FRAME_SIDE)
+
+    def find_thoroughly(self, image: Image) -> tuple[FaceBox, ...]:
+        """Boxes of all faces, largest first, looked for at several sizes: for single pictures and sheets of many faces."""
+        found: list[FaceBox] = []
+        for side in _PICTURE_SIDES:
+            for box in self._at(image, side):
+                if all(overlap(box, known) < 0.3 for known in found):
+                    found.append(box)
+        return tuple(sorted(found, key=_area, reverse=True))
+
+    def _at(self, image: Image, longest: int) -> tuple[FaceBox, ...]:
+        scale = min(1.0, longest / max(image.shape[:2]))
         small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
         self._net.setInputSize((small.shape[1], small.shape[0]))
         _, found = self._net.detect(small)
@@ -64,7 +89,20 @@ class FaceDetector:
             return ()
         boxes = [tuple(float(value) / scale for value in row[:4]) for row in found]
         corners = [(x, y, x + width, y + height) for x, y, width, height in boxes]
-        return tuple(sorted(corners, key=lambda box: -(box[2] - box[0]) * (box[3] - box[1])))
+        return tuple(sorted(corners, key=_area, reverse=True))
+
+
+def overlap(one: FaceBox, other: FaceBox) -> float:
+    """Area both boxes share over the area they cover together, 0–1."""
+    width, height = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (_area(one) + _area(other) - shared)
+
+
+def _area(box: FaceBox) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 class FaceLandmarker:

@@ -1,6 +1,6 @@
 """Burned-in text of short videos: find, read, describe, erase and draw."""
 
-from recaster.media.overlays.draw import Appearance, SkiaTextDrawer, TextDrawer, appearance
+from recaster.media.overlays.draw import SkiaTextDrawer, TextDrawer
 from recaster.media.overlays.erase import EraserSettings, TemporalEraser, TextEraser
 from recaster.media.overlays.json import tracks_from_json, tracks_to_json
 from recaster.media.overlays.layout import DoesNotFit, FitReport, SafeZone, TextLayout
@@ -20,6 +20,7 @@ from recaster.media.overlays.networks import TextModels
 from recaster.media.overlays.reader import TextReader
 from recaster.media.overlays.reading import RapidTextReader, ReaderSettings
 from recaster.media.overlays.tesseract import ScriptReader, ScriptReading, TesseractReader, find_tesseract
+from recaster.media.overlays.timing import Appearance, appearance
 
 __all__ = [
     "Animation",

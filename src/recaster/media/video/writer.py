@@ -6,6 +6,7 @@
 - Audio packets are copied byte for byte and woven between the video packets while encoding.
 - 4:2:0 H.264 cannot have odd sides (ITU-T H.264, 7.4.2.1.1: cropping counts in chroma samples); `encoded_size` tells
   the next even size, to which the last row or column is repeated.
+- The same pictures and settings give the same bytes, on a busy machine too; a repeated step stores one object, not two.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import av.error
 import av.packet
 import av.video.frame
 import av.video.stream
+import cv2
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
@@ -41,14 +43,27 @@ MP4_AUDIO_CODECS = ("aac", "mp3", "opus", "ac3", "eac3", "flac", "alac")
 """Audio codecs that live in an MP4 file and that players know there."""
 
 _AVERAGING = Interpolation.AREA | Interpolation.ACCURATE_RND
+_RGB = 0  # ITU-T H.273: the matrix of pictures that are not turned into YCbCr
 _LARGEST_TIME_SCALE = 2**31 - 1
 # AV_CODEC_FLAG_FRAME_DURATION of libavcodec, which the binding does not name.
 _FRAME_DURATION_FLAG = 1 << 8
+# CV_CPU_AVX512_SKX of OpenCV, which its Python binding does not name.
+_AVX512_SKX = 256
 
 
 def encoded_size(facts: VideoFacts) -> tuple[int, int]:
     """(width, height) of the written video: the shown size, odd sides rounded up to even."""
     return (facts.width + facts.width % 2, facts.height + facts.height % 2)
+
+
+def _repeatable() -> dict[str, str]:
+    """Options that make x264 give the same bytes for the same pictures.
+
+    Its AVX-512 code for macroblock trees (core 165) reads memory that nobody has written: with it, one encode in three of
+    the same frames differs, with one thread as with many. All narrower instruction sets agree to the bit. The name may
+    only be given to a processor that has the set, since x264 believes what it is told.
+    """
+    return {"x264-params": "asm=AVX2"} if cv2.checkHardwareSupport(_AVX512_SKX) else {}
 
 
 class VideoWriter:
@@ -182,17 +197,19 @@ class VideoWriter:
         rate = facts.average_rate.limit_denominator(1001)
         options = {
             "preset": settings.preset,
-            "crf": str(settings.crf),
+            **({"qp": "0"} if settings.lossless else {"crf": str(settings.crf)}),
             "g": str(max(1, round(settings.keyframe_seconds * rate))),
+            **_repeatable(),
         }
         if facts.variable_rate:
             # B-frames are coded out of order, and MP4 stores durations in coding order: with unequal frames the last
             # one's would be lost.
             options["bf"] = "0"
-        stream = self._output.add_stream("libx264", rate=rate, options=options)
+        coder = "libx264rgb" if settings.lossless else "libx264"
+        stream = self._output.add_stream(coder, rate=rate, options=options)
         assert isinstance(stream, av.video.stream.VideoStream)
         stream.width, stream.height = encoded_size(facts)
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = "bgr24" if settings.lossless else "yuv420p"
         context = stream.codec_context
         context.thread_count = settings.threads
         context.time_base = self._time_base
@@ -200,10 +217,10 @@ class VideoWriter:
         # Without this flag the encoder invents durations from the rate, and the last frame's would be wrong.
         context.flags |= _FRAME_DURATION_FLAG
         context.sample_aspect_ratio = facts.pixel_aspect
-        context.colorspace = self._tags.matrix
+        context.colorspace = _RGB if settings.lossless else self._tags.matrix
         context.color_primaries = self._tags.primaries
         context.color_trc = self._tags.transfer
-        context.color_range = 2 if self._tags.full_range else 1
+        context.color_range = 2 if self._tags.full_range or settings.lossless else 1
         self._video = stream
         self._reformatter = VideoReformatter()
         self._audio_packets: Iterator[av.packet.Packet[av.audio.stream.AudioStream]] = iter(())
@@ -273,6 +290,9 @@ class VideoWriter:
         return frame
 
     def _converted(self, frame: av.video.frame.VideoFrame) -> av.video.frame.VideoFrame:
+        if self._settings.lossless:
+            frame.colorspace, frame.color_range = _RGB, 2
+            return frame
         picture = self._reformatter.reformat(
             frame,
             format="yuv420p",

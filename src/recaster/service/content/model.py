@@ -32,7 +32,10 @@ class Container(OrganizationOwned, Base):
         sa.CheckConstraint(
             "status IN ('queued', 'processing', 'completed', 'failed', 'canceled')", name="status_known"
         ),
-        sa.Index("ix_vr_container_project_created", "project_id", "created_at"),
+        sa.CheckConstraint(
+            "approval_status IN ('not_required', 'pending', 'approved', 'rejected')", name="approval_status_known"
+        ),
+        sa.Index("ix_vr_container_project_created", "project_id", "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
@@ -46,11 +49,16 @@ class Container(OrganizationOwned, Base):
     layer_id: Mapped[str | None] = mapped_column(sa.String(64))
     source_id: Mapped[str] = mapped_column(sa.String(64))
     source_tiktok_id: Mapped[str] = mapped_column(sa.String(32))
+    source_credit: Mapped[str | None] = mapped_column(sa.String(80))
+    """The creator of the source, as whoever posts the remix should credit them: `@handle`."""
     caption: Mapped[str | None] = mapped_column(sa.Text())
     overlays: Mapped[list[Any]]
     disclosure: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
     quality: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
     last_error: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
+    reviewed_at: Mapped[datetime | None]
+    review_reason: Mapped[str | None] = mapped_column(sa.String(500))
+    """Why it was rejected, in the reviewer's words."""
     created_at: Mapped[datetime]
     completed_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from recaster.service.schemas import UtcTime, View
+from recaster.service.fields import Text500
+from recaster.service.schemas import RequestBody, UtcTime, View
 
 
 class AssetView(View):
@@ -75,6 +76,8 @@ class ContainerView(View):
     social_account_id: str | None
     layer_id: str | None
     source_tiktok_id: str
+    source_credit: str | None
+    """The source's creator as `@handle`; null where nobody knows."""
     caption: str | None
     preview: PreviewView
     assets: list[AssetView]
@@ -87,6 +90,38 @@ class ContainerView(View):
     completed_at: UtcTime | None
     failed_at: UtcTime | None
     last_error: dict[str, Any] | None
+
+
+ReviewPolicyName = Literal["auto_approve", "review_first_n", "review_all"]
+"""Which finished content waits for somebody's approval."""
+
+
+class ReviewPolicyView(View):
+    """The review policy of a project. `firstN` is null unless the policy is `review_first_n`."""
+
+    project_id: str
+    policy: ReviewPolicyName
+    first_n: int | None
+    updated_at: UtcTime
+
+
+class ReviewPolicyPatch(RequestBody):
+    """A new review policy. `review_first_n` needs `firstN`: so many finished videos of the project are reviewed."""
+
+    policy: ReviewPolicyName
+    first_n: Annotated[int, Field(ge=1, le=10_000)] | None = None
+
+    @model_validator(mode="after")
+    def _n_where_it_counts(self) -> Self:
+        if (self.policy == "review_first_n") != (self.first_n is not None):
+            raise ValueError("firstN is needed for review_first_n, and for no other policy")
+        return self
+
+
+class Rejection(RequestBody):
+    """Why content is rejected."""
+
+    reason: Text500 | None = None
 
 
 class ProgressView(View):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, cast
 
 import sqlalchemy as sa
@@ -33,18 +36,53 @@ def open_container(
     layer_id: str | None,
     source_id: str,
     source_tiktok_id: str,
+    source_credit: str | None = None,
 ) -> Container:
     """Make the empty container of an accepted remix."""
     container = Container(
         id=session.new_id("cnt"), organization_id=session.organization_id, project_id=project_id, job_id=job_id,
         status=ContainerStatus.QUEUED.value, approval_status="not_required", format="video-remix",
         influencer_id=influencer_id, social_account_id=social_account_id, layer_id=layer_id, source_id=source_id,
-        source_tiktok_id=source_tiktok_id, caption=None, overlays=[], disclosure=None, quality=None, last_error=None,
-        created_at=session.now, completed_at=None, failed_at=None,
+        source_tiktok_id=source_tiktok_id, source_credit=source_credit, caption=None, overlays=[], disclosure=None,
+        quality=None, last_error=None, reviewed_at=None, review_reason=None, created_at=session.now, completed_at=None,
+        failed_at=None,
     )  # fmt: skip
     session.add(container)
     session.flush()
     return container
+
+
+@dataclass(frozen=True, slots=True)
+class ContentFilter:
+    """Which containers of a project are listed; what is None does not matter. Times: from inclusive, to exclusive."""
+
+    status: ContainerStatus | None = None
+    approval_status: str | None = None
+    influencer_id: str | None = None
+    social_account_id: str | None = None
+    source_tiktok_id: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+
+
+def listing(project_id: str, wanted: ContentFilter) -> sa.Select[Container]:
+    """The containers of a project that pass the filter, in no order yet."""
+    statement = sa.select(Container).where(Container.project_id == project_id)
+    equal = {
+        Container.status: wanted.status.value if wanted.status else None,
+        Container.approval_status: wanted.approval_status,
+        Container.influencer_id: wanted.influencer_id,
+        Container.social_account_id: wanted.social_account_id,
+        Container.source_tiktok_id: wanted.source_tiktok_id,
+    }
+    for column, value in equal.items():
+        if value is not None:
+            statement = statement.where(column == value)
+    if wanted.created_from is not None:
+        statement = statement.where(Container.created_at >= wanted.created_from)
+    if wanted.created_to is not None:
+        statement = statement.where(Container.created_at < wanted.created_to)
+    return statement
 
 
 def require_container(session: OrganizationSession, container_id: str) -> Container:
@@ -87,11 +125,19 @@ def close_containers(
 
 def assets_of(session: OrganizationSession, container: Container) -> list[AssetView]:
     """Show the assets of a container, videos first."""
-    rows = list(
-        session.scalars(
-            sa.select(Asset).where(Asset.container_id == container.id).order_by(Asset.kind.desc(), Asset.id)
-        )
-    )
+    return _asset_views(_assets(session, [container]).get(container.id, []))
+
+
+def _assets(session: OrganizationSession, containers: Iterable[Container]) -> dict[str, list[Asset]]:
+    wanted = [container.id for container in containers]
+    found: dict[str, list[Asset]] = {}
+    statement = sa.select(Asset).where(Asset.container_id.in_(wanted)).order_by(Asset.kind.desc(), Asset.id)
+    for asset in session.scalars(statement):
+        found.setdefault(asset.container_id, []).append(asset)
+    return found
+
+
+def _asset_views(rows: list[Asset]) -> list[AssetView]:
     thumbnail = next((row for row in rows if row.kind == "thumbnail"), None)
     thumbnail_url = asset_url(thumbnail) if thumbnail else None
     return [
@@ -111,13 +157,22 @@ def asset_url(asset: Asset) -> str:
 
 def view(session: OrganizationSession, container: Container) -> ContainerView:
     """Show a container."""
-    assets = assets_of(session, container)
+    return views(session, [container])[0]
+
+
+def views(session: OrganizationSession, containers: list[Container]) -> list[ContainerView]:
+    """Show several containers in their order."""
+    assets = _assets(session, containers)
+    return [_view(container, _asset_views(assets.get(container.id, []))) for container in containers]
+
+
+def _view(container: Container, assets: list[AssetView]) -> ContainerView:
     video = next((asset for asset in assets if asset.kind == "video"), None)
     return ContainerView(
         id=container.id, project_id=container.project_id, status=ContainerStatus(container.status).value,
         format="video-remix", hook=None, influencer_id=container.influencer_id,
         social_account_id=container.social_account_id, layer_id=container.layer_id,
-        source_tiktok_id=container.source_tiktok_id, caption=container.caption, preview=_preview(video), assets=assets,
+        source_tiktok_id=container.source_tiktok_id, source_credit=container.source_credit, caption=container.caption, preview=_preview(video), assets=assets,
         overlays=[_overlay(entry) for entry in container.overlays],
         disclosure=DisclosureView(**container.disclosure) if container.disclosure else None, quality=container.quality,
         approval_status=cast(Any, container.approval_status), creative_type="generated",

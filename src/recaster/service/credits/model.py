@@ -78,7 +78,11 @@ class Reservation(OrganizationOwned, Base):
 
 
 class LedgerTransaction(OrganizationOwned, Base):
-    """One movement of credits. `resolves_id` is unique: a reservation is captured or released once, come what may."""
+    """One movement of credits. `resolves_id` is unique: a reservation is captured or released once, come what may.
+
+    It is written after its entries; the database refuses it where they do not sum to zero, and refuses entries that come
+    later.
+    """
 
     __tablename__ = "vr_ledger_transaction"
 
@@ -102,6 +106,9 @@ class LedgerEntry(OrganizationOwned, Base):
     )
 
     id: Mapped[int] = mapped_column(sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True)
-    transaction_id: Mapped[str] = mapped_column(sa.ForeignKey("vr_ledger_transaction.id"))
+    transaction_id: Mapped[str] = mapped_column(
+        # Checked at the commit: the entries come first.
+        sa.ForeignKey("vr_ledger_transaction.id", deferrable=True, initially="DEFERRED")
+    )
     account: Mapped[str] = mapped_column(sa.String(16))
     amount: Mapped[int]

@@ -23,4 +23,6 @@ class IdempotencyKey(OrganizationOwned, Base):
     status: Mapped[int]
     headers: Mapped[dict[str, Any]]
     body: Mapped[bytes] = mapped_column(sa.LargeBinary())
+    sealed: Mapped[bool] = mapped_column(default=False)
+    """Whether `body` is encrypted, because the answer shows a secret."""
     created_at: Mapped[datetime] = mapped_column(index=True)

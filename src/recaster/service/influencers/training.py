@@ -11,6 +11,7 @@ from recaster.service.influencers import service
 from recaster.service.influencers.model import Influencer
 from recaster.service.influencers.schemas import PreparationView
 from recaster.service.jobs.service import JobQueue, open_job, running_jobs
+from recaster.service.keys.service import Environment
 
 WORKFLOW: Final = "influencer_create"
 """Name under which the worker registers the work, and kind of the job."""
@@ -24,6 +25,7 @@ def start_preparation(
     *,
     api_key_id: str,
     most_running_jobs: int,
+    environment: Environment = "live",
 ) -> PreparationView:
     """Take the reference images and queue the job: all in the session's transaction.
 
@@ -49,6 +51,7 @@ def start_preparation(
         workflow=WORKFLOW,
         project_id=influencer.project_id,
         api_key_id=api_key_id,
+        environment=environment,
         input={"influencerId": influencer.id, "assetIds": [asset.id for asset in assets]},
     )
     service.mark_training(session, influencer, job.id)

@@ -65,6 +65,8 @@ class Job(OrganizationOwned, Base):
     kind: Mapped[str] = mapped_column(sa.String(32))
     project_id: Mapped[str | None] = mapped_column(sa.String(64))
     api_key_id: Mapped[str | None] = mapped_column(sa.String(64))
+    environment: Mapped[str] = mapped_column(sa.String(8), default="live")
+    """`test` for a job that a sandbox key started: it touches no credits."""
     input: Mapped[dict[str, Any]]
     """What the work needs to know, fixed when the job was accepted."""
     status: Mapped[str] = mapped_column(sa.String(16))
@@ -75,6 +77,8 @@ class Job(OrganizationOwned, Base):
     """How often a worker began it; a clean stop of the worker does not count."""
     version: Mapped[int]
     """Counts up with every change that can be seen from outside: the ETag."""
+    event_sequence: Mapped[int] = mapped_column(default=0)
+    """How many events were told of it."""
     error: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
     started_at: Mapped[datetime]
     updated_at: Mapped[datetime]

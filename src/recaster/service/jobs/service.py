@@ -7,7 +7,7 @@ transactions: `begin_attempt`, `report`, `is_cancelled`, `begin_finalizing`, `fa
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import sqlalchemy as sa
 import structlog
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from recaster.errors import Cancelled, RecasterError
 from recaster.infra.database import Database, OrganizationSession
+from recaster.infra.failpoints import Failpoint, reach
 from recaster.infra.ids import parse_id
 from recaster.service.content.model import Container, ContainerStatus
 from recaster.service.content.service import assets_of, close_containers
@@ -22,6 +23,8 @@ from recaster.service.credits import service as credits
 from recaster.service.errors import Conflict, NotFound
 from recaster.service.jobs.model import STAGE_ORDER, STAGE_SPANS, Job, JobStatus, Stage
 from recaster.service.jobs.schemas import CancelView, JobErrorView, JobResultView, JobView
+from recaster.service.webhooks import outbox
+from recaster.service.webhooks.schemas import EventName, JobEventData
 
 FAILURE_CODES: Final = frozenset(
     {
@@ -33,6 +36,11 @@ FAILURE_CODES: Final = frozenset(
 
 _LOG = structlog.get_logger(__name__)
 _LEAST_STEP = 0.005
+_END_EVENTS: Final[dict[JobStatus, EventName]] = {
+    JobStatus.COMPLETED: "job.completed",
+    JobStatus.FAILED: "job.failed",
+    JobStatus.CANCELED: "job.canceled",
+}
 
 
 class JobQueue(Protocol):
@@ -53,17 +61,20 @@ def open_job(
     project_id: str | None,
     input: Mapping[str, Any],
     api_key_id: str | None = None,
+    environment: str = "live",
 ) -> Job:
     """Write a running job and queue its workflow, both in the session's transaction."""
     job = Job(
         id=session.new_id("job"), organization_id=session.organization_id, kind=kind, project_id=project_id,
-        api_key_id=api_key_id, input=dict(input), status=JobStatus.RUNNING.value, stage=Stage.QUEUED.value,
-        stage_progress=0.0, progress=0.0, attempts=0, version=1, error=None, started_at=session.now,
+        api_key_id=api_key_id, environment=environment, input=dict(input), status=JobStatus.RUNNING.value, stage=Stage.QUEUED.value,
+        stage_progress=0.0, progress=0.0, attempts=0, version=1, event_sequence=0, error=None, started_at=session.now,
         updated_at=session.now, finished_at=None,
     )  # fmt: skip
     session.add(job)
     session.flush()
+    reach(Failpoint.ACCEPT_JOB_WRITTEN)
     queue.enqueue_in_transaction(session, workflow=workflow, job_id=job.id, organization_id=session.organization_id)
+    reach(Failpoint.ACCEPT_QUEUED)
     return job
 
 
@@ -135,9 +146,9 @@ def cancel(session: OrganizationSession, job_id: str) -> CancelView:
             "The job is being finalized and will end in a moment; it can no longer be cancelled.",
             subcode="JOB_CANCEL_UNAVAILABLE",
         )
-    _end(session, job, JobStatus.CANCELED)
     credits.release(session, job.id)
     close_containers(session, job.id, ContainerStatus.CANCELED, None)
+    _end(session, job, JobStatus.CANCELED)
     return CancelView(job_id=job.id, accepted=True)
 
 
@@ -215,10 +226,10 @@ def begin_finalizing(database: Database, job_id: str) -> None:
 
 
 def finish(session: OrganizationSession, job: Job) -> None:
-    """Mark a running job completed; whoever calls it writes the results in the same transaction."""
-    _end(session, job, JobStatus.COMPLETED)
+    """Mark a running job completed; whoever calls it has written the results in the same transaction."""
     job.stage_progress = 1.0
     job.progress = 1.0
+    _end(session, job, JobStatus.COMPLETED)
 
 
 def complete_job(database: Database, job_id: str) -> None:
@@ -234,28 +245,37 @@ def fail(database: Database, job_id: str, error: BaseException) -> None:
 
     An error that is not one of ours, or whose code is none of a job's, becomes INTERNAL without its inner words.
     """
-    if isinstance(error, RecasterError) and (error.code in FAILURE_CODES):
-        shown = {
-            "code": error.code,
-            "message": error.message,
-            "details": {**error.details, "retryable": error.retryable},
-        }
-    else:
-        _LOG.error("job failed unexpectedly", job_id=job_id, exc_info=error)
-        shown = {
-            "code": "INTERNAL",
-            "message": "Something unforeseen went wrong; nothing was charged. Try again, and tell the operator the job "
-            "id if it stays.",
-            "details": {"retryable": True},
-        }
+    shown = shown_error(error)
+    if shown["code"] == "INTERNAL":
+        _LOG.error("job failed unexpectedly", job_id=job_id, details=getattr(error, "details", None), exc_info=error)
     with database.system_write() as session:
         job = _lock(session, job_id)
         if job.status != JobStatus.RUNNING:
             return
         job.error = shown
-        _end(session, job, JobStatus.FAILED)
         credits.release(session, job.id)
         close_containers(session, job.id, ContainerStatus.FAILED, shown)
+        _end(session, job, JobStatus.FAILED)
+
+
+def shown_error(error: BaseException) -> dict[str, Any]:
+    """Return what a failed job says of an error: `{code, message, details}`."""
+    if isinstance(error, RecasterError) and error.code in FAILURE_CODES:
+        # What an internal error found (the end of a process's log, say) is for the operator's eyes.
+        details = {} if error.code == "INTERNAL" else error.details
+        return {"code": error.code, "message": error.message, "details": {**details, "retryable": error.retryable}}
+    return {
+        "code": "INTERNAL",
+        "message": "Something unforeseen went wrong; nothing was charged. Try again, and tell the operator the job id if it "
+        "stays.",
+        "details": {"retryable": True},
+    }
+
+
+def running_job_ids(database: Database) -> list[str]:
+    """Return the running jobs of all organizations."""
+    with database.system_read() as session:
+        return list(session.scalars(sa.select(Job.id).where(Job.status == JobStatus.RUNNING.value)))
 
 
 def locked_running(session: OrganizationSession, job_id: str) -> Job:
@@ -312,9 +332,19 @@ def _move(session: OrganizationSession, job: Job, stage: Stage, fraction: float)
 
 
 def _end(session: OrganizationSession, job: Job, status: JobStatus) -> None:
+    """End the job and tell of it: one transaction, whoever asked."""
     job.status = status.value
     job.finished_at = session.now
     _touch(session, job)
+    session.flush()
+    reach(Failpoint.JOB_ENDED)
+    containers = session.scalars(sa.select(Container.id).where(Container.job_id == job.id).order_by(Container.id))
+    data = JobEventData(
+        job_id=job.id, kind=job.kind, environment=cast(Any, job.environment), status=cast(Any, status.value), project_id=job.project_id,
+        container_ids=list(containers), error=job.error, finished_at=session.now,
+    )  # fmt: skip
+    kind = _END_EVENTS[status]
+    outbox.tell(session, job.organization_id, kind, data, job=job, project_id=job.project_id)
 
 
 def _touch(session: OrganizationSession, job: Job) -> None:

@@ -18,6 +18,10 @@ class Project(OrganizationOwned, Base):
     __table_args__ = (
         # Target of the composite foreign keys, which keep a row and its project in one organization.
         sa.UniqueConstraint("organization_id", "id"),
+        sa.CheckConstraint(
+            "review_policy IN ('auto_approve', 'review_first_n', 'review_all')", name="review_policy_known"
+        ),
+        sa.CheckConstraint("(review_policy = 'review_first_n') = (review_first_n IS NOT NULL)", name="review_first_n"),
         sa.Index("ix_vr_project_list", "organization_id", "created_at", "id"),
     )
 
@@ -36,6 +40,10 @@ class Project(OrganizationOwned, Base):
     approved_facts: Mapped[list[str]]
     message_bank: Mapped[dict[str, Any]]
     """Language tag → overlay role → texts."""
+    review_policy: Mapped[str] = mapped_column(default="auto_approve")
+    """Which finished content waits for approval: `auto_approve`, `review_first_n` or `review_all`."""
+    review_first_n: Mapped[int | None]
+    """The n of `review_first_n`."""
     custom: Mapped[dict[str, Any]]
     """The client's own `metadata`; we never read it."""
     created_at: Mapped[datetime]

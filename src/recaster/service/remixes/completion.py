@@ -1,4 +1,4 @@
-"""The one transaction that ends a remix well: assets, container, job and captured credits, all or nothing."""
+"""The one transaction that ends a remix well: assets, container, job, captured credits and events, all or nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from recaster.infra.database import OrganizationSession
+from recaster.infra.failpoints import Failpoint, reach
 from recaster.service.content.model import Asset, Container, ContainerStatus
+from recaster.service.content.review import approval_of_new_content, tell_of_content
 from recaster.service.credits import service as credits
 from recaster.service.jobs import service as jobs
 
@@ -84,7 +86,10 @@ def complete(session: OrganizationSession, job_id: str, completion: Completion) 
     ]  # fmt: skip
     container.disclosure = {"label": completion.disclosure_label, "c2pa": completion.c2pa}
     container.quality = dict(completion.quality)
-    jobs.finish(session, job)
+    container.approval_status = approval_of_new_content(session, container.project_id)
     credits.capture(session, job_id)
+    tell_of_content(session, "content.generated", container)
+    jobs.finish(session, job)
     session.flush()
+    reach(Failpoint.CAPTURED)
     return container.id

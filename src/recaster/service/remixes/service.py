@@ -5,20 +5,25 @@ from __future__ import annotations
 from typing import Final
 
 from recaster.infra.database import OrganizationSession
+from recaster.infra.failpoints import Failpoint, reach
 from recaster.infra.settings import RateTier, Settings
 from recaster.service.content.service import open_container
 from recaster.service.credits import service as credits
-from recaster.service.errors import BillingExhausted, RateLimited
-from recaster.service.influencers.service import require_usable
+from recaster.service.errors import BillingExhausted, InvalidTiktokId, RateLimited
+from recaster.service.influencers.service import check_usable
 from recaster.service.jobs.service import JobQueue, open_job, running_jobs
+from recaster.service.keys.service import Environment
 from recaster.service.layers.service import resolve_wiring
 from recaster.service.projects.service import require_project
 from recaster.service.remixes.schemas import AcceptedView, VideoRemixRequest
-from recaster.service.sources.service import lookup
+from recaster.service.sandbox.service import SOURCE_ID
+from recaster.service.sources.finding import Verdict
+from recaster.service.sources.schemas import is_tiktok_video_id
+from recaster.service.sources.service import resolve
 
 WORKFLOW: Final = "remix"
 """Name under which the worker registers the work."""
-KIND: Final = "content_generate"
+KIND: Final = credits.PAID_KIND
 """Kind of the job, in the contract's words."""
 
 
@@ -31,24 +36,31 @@ def accept(
     request: VideoRemixRequest,
     api_key_id: str,
     tier: RateTier,
+    environment: Environment = "live",
+    verdict: Verdict | None = None,
 ) -> AcceptedView:
     """Check the request and start its job: job, container, reserved credits and queued workflow commit together.
 
-    `tier` is the organization's; it decides how many jobs may run at a time.
+    `tier` is the organization's; it decides how many jobs may run at a time. In the environment `test` any id of the
+    right form leads to the sandbox's source, and no credits are touched. `verdict` is what was found out about an id that
+    the library does not hold.
 
     Raises:
         NotFound: the project, the account or the influencer is unknown, archived, or somebody else's.
         InfluencerRequired, AccountNotWired, NoContentLayerWired, InfluencerNotWired: the wiring does not lead to one.
         Conflict, ConsentMissing: the influencer cannot be used.
         InvalidTiktokId: the source cannot be fetched.
+        LookupNeeded: the library does not know the id; find out outside of the transaction and come again.
         BillingExhausted: too few credits.
         RateLimited: too many running jobs.
     """
     project = require_project(session, project_id)
     wiring = resolve_wiring(session, project, request.social_account_id, request.influencer_id)
-    require_usable(session, wiring.influencer, session.now)
-    source = lookup(session, project, request.tiktok_video_id)
-    price = settings.video_remix_credits
+    check_usable(session, wiring.influencer, session.now)
+    sandbox = environment == "test"
+    source = None if sandbox else resolve(session, settings, project, request.tiktok_video_id, verdict)
+    source_id = source.id if source is not None else _sandbox_source(request)
+    price = 0 if sandbox else settings.video_remix_credits
     available = credits.available_credits(session)
     if available < price:
         raise BillingExhausted(
@@ -63,12 +75,22 @@ def accept(
         )  # fmt: skip
     job = open_job(
         session, queue, kind=KIND, workflow=WORKFLOW, project_id=project.id, api_key_id=api_key_id,
-        input={"tiktokVideoId": request.tiktok_video_id, "sourceId": source.id, "influencerId": wiring.influencer.id},
+        environment=environment,
+        input={"tiktokVideoId": request.tiktok_video_id, "sourceId": source_id, "influencerId": wiring.influencer.id},
     )  # fmt: skip
     container = open_container(
         session, job_id=job.id, project_id=project.id, influencer_id=wiring.influencer.id,
-        social_account_id=wiring.social_account_id, layer_id=wiring.layer_id, source_id=source.id,
+        social_account_id=wiring.social_account_id, layer_id=wiring.layer_id, source_id=source_id,
         source_tiktok_id=request.tiktok_video_id,
+        source_credit=f"@{source.author}" if source is not None and source.author else None,
     )  # fmt: skip
-    credits.reserve(session, job.id, price)
+    if not sandbox:
+        credits.reserve(session, job.id, price)
+    reach(Failpoint.ACCEPT_RESERVED)
     return AcceptedView(job_id=job.id, container_ids=[container.id], location_url=f"/v1/jobs/{job.id}")
+
+
+def _sandbox_source(request: VideoRemixRequest) -> str:
+    if not is_tiktok_video_id(request.tiktok_video_id):
+        raise InvalidTiktokId("tiktokVideoId is no TikTok video id: it has 17–20 digits.", reason="malformed")
+    return SOURCE_ID

@@ -30,6 +30,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("executor_id", name=op.f("pk_vr_worker_lease")),
     )
     op.create_table(
+        "vr_rate_window",
+        sa.Column("client", sa.String(length=128), nullable=False),
+        sa.Column("rate_class", sa.String(length=32), nullable=False),
+        sa.Column("started", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("client", "rate_class", name=op.f("pk_vr_rate_window")),
+    )
+    op.create_table(
         "vr_api_key",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("key_id", sa.String(length=16), nullable=False),
@@ -38,6 +46,10 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("scopes", sa.JSON(), nullable=False),
         sa.Column("tier", sa.String(length=16), nullable=False),
+        sa.Column("previous_key_id", sa.String(length=16), nullable=True),
+        sa.Column("previous_secret_hash", sa.String(length=64), nullable=True),
+        sa.Column("previous_expires_at", recaster.infra.database.UtcTime(), nullable=True),
+        sa.Column("last_used_at", recaster.infra.database.UtcTime(), nullable=True),
         sa.Column("suspended_at", recaster.infra.database.UtcTime(), nullable=True),
         sa.Column("revoked_at", recaster.infra.database.UtcTime(), nullable=True),
         sa.Column("created_at", recaster.infra.database.UtcTime(), nullable=False),
@@ -47,9 +59,33 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_vr_api_key")),
         sa.UniqueConstraint("key_id", name=op.f("uq_vr_api_key_key_id")),
+        sa.UniqueConstraint("previous_key_id", name=op.f("uq_vr_api_key_previous_key_id")),
     )
     with op.batch_alter_table("vr_api_key", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_vr_api_key_organization_id"), ["organization_id"], unique=False)
+
+    op.create_table(
+        "vr_audit_entry",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.Column("action", sa.String(length=64), nullable=False),
+        sa.Column("target", sa.String(length=200), nullable=False),
+        sa.Column("request_id", sa.String(length=64), nullable=True),
+        sa.Column("details", sa.JSON(), nullable=False),
+        sa.Column("created_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.Column("previous_hash", sa.String(length=64), nullable=False),
+        sa.Column("entry_hash", sa.String(length=64), nullable=False),
+        sa.Column("organization_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["vr_organization.id"], name=op.f("fk_vr_audit_entry_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_vr_audit_entry")),
+        sa.UniqueConstraint("organization_id", "position", name=op.f("uq_vr_audit_entry_organization_id_position")),
+    )
+    with op.batch_alter_table("vr_audit_entry", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_vr_audit_entry_organization_id"), ["organization_id"], unique=False)
+        batch_op.create_index("ix_vr_audit_entry_list", ["organization_id", "created_at", "id"], unique=False)
 
     op.create_table(
         "vr_project",
@@ -67,11 +103,21 @@ def upgrade() -> None:
         sa.Column("required_terms", sa.JSON(), nullable=False),
         sa.Column("approved_facts", sa.JSON(), nullable=False),
         sa.Column("message_bank", sa.JSON(), nullable=False),
+        sa.Column("review_policy", sa.String(), nullable=False),
+        sa.Column("review_first_n", sa.Integer(), nullable=True),
         sa.Column("custom", sa.JSON(), nullable=False),
         sa.Column("created_at", recaster.infra.database.UtcTime(), nullable=False),
         sa.Column("updated_at", recaster.infra.database.UtcTime(), nullable=False),
         sa.Column("archived_at", recaster.infra.database.UtcTime(), nullable=True),
         sa.Column("organization_id", sa.String(length=64), nullable=False),
+        sa.CheckConstraint(
+            "review_policy IN ('auto_approve', 'review_first_n', 'review_all')",
+            name=op.f("ck_vr_project_review_policy_known"),
+        ),
+        sa.CheckConstraint(
+            "(review_policy = 'review_first_n') = (review_first_n IS NOT NULL)",
+            name=op.f("ck_vr_project_review_first_n"),
+        ),
         sa.ForeignKeyConstraint(
             ["organization_id"], ["vr_organization.id"], name=op.f("fk_vr_project_organization_id")
         ),
@@ -108,6 +154,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Integer(), nullable=False),
         sa.Column("headers", sa.JSON(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("sealed", sa.Boolean(), nullable=False),
         sa.Column("created_at", recaster.infra.database.UtcTime(), nullable=False),
         sa.Column("organization_id", sa.String(length=64), nullable=False),
         sa.ForeignKeyConstraint(["api_key_id"], ["vr_api_key.id"], name=op.f("fk_vr_idempotency_key_api_key_id")),
@@ -164,6 +211,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("project_id", sa.String(length=64), nullable=True),
         sa.Column("api_key_id", sa.String(length=64), nullable=True),
+        sa.Column("environment", sa.String(length=8), nullable=False),
         sa.Column("input", sa.JSON(), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("stage", sa.String(length=32), nullable=False),
@@ -171,6 +219,7 @@ def upgrade() -> None:
         sa.Column("progress", sa.Double(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("event_sequence", sa.Integer(), nullable=False),
         sa.Column("error", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("started_at", recaster.infra.database.UtcTime(), nullable=False),
         sa.Column("updated_at", recaster.infra.database.UtcTime(), nullable=False),
@@ -192,6 +241,93 @@ def upgrade() -> None:
     with op.batch_alter_table("vr_job", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_vr_job_organization_id"), ["organization_id"], unique=False)
         batch_op.create_index("ix_vr_job_organization_status", ["organization_id", "status"], unique=False)
+
+    op.create_table(
+        "vr_event",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("type", sa.String(length=32), nullable=False),
+        sa.Column("job_id", sa.String(length=64), nullable=True),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("data", sa.JSON(), nullable=False),
+        sa.Column("created_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.Column("organization_id", sa.String(length=64), nullable=False),
+        sa.CheckConstraint("(job_id IS NULL) = (sequence = 0)", name=op.f("ck_vr_event_sequence_of_job")),
+        sa.ForeignKeyConstraint(["job_id"], ["vr_job.id"], name=op.f("fk_vr_event_job_id")),
+        sa.ForeignKeyConstraint(["organization_id"], ["vr_organization.id"], name=op.f("fk_vr_event_organization_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_vr_event")),
+        sa.UniqueConstraint("job_id", "sequence", name=op.f("uq_vr_event_job_id_sequence")),
+    )
+    with op.batch_alter_table("vr_event", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_vr_event_created_at"), ["created_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_vr_event_organization_id"), ["organization_id"], unique=False)
+
+    op.create_table(
+        "vr_webhook_endpoint",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("project_id", sa.String(length=64), nullable=True),
+        sa.Column("url", sa.String(length=2000), nullable=False),
+        sa.Column("events", sa.JSON(), nullable=False),
+        sa.Column("description", sa.String(length=200), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("sealed_secret", sa.String(length=512), nullable=False),
+        sa.Column("retired_secrets", sa.JSON(), nullable=False),
+        sa.Column("created_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.Column("updated_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.Column("archived_at", recaster.infra.database.UtcTime(), nullable=True),
+        sa.Column("organization_id", sa.String(length=64), nullable=False),
+        sa.CheckConstraint(
+            "status IN ('active', 'paused', 'auto_paused')", name=op.f("ck_vr_webhook_endpoint_status_known")
+        ),
+        sa.CheckConstraint("failures >= 0", name=op.f("ck_vr_webhook_endpoint_failures_not_negative")),
+        sa.ForeignKeyConstraint(
+            ["organization_id", "project_id"],
+            ["vr_project.organization_id", "vr_project.id"],
+            name=op.f("fk_vr_webhook_endpoint_organization_id_project_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["vr_organization.id"], name=op.f("fk_vr_webhook_endpoint_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_vr_webhook_endpoint")),
+    )
+    with op.batch_alter_table("vr_webhook_endpoint", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_vr_webhook_endpoint_organization_id"), ["organization_id"], unique=False)
+
+    op.create_table(
+        "vr_webhook_delivery",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("endpoint_id", sa.String(length=64), nullable=False),
+        sa.Column("event_id", sa.String(length=64), nullable=False),
+        sa.Column("replay_of", sa.String(length=64), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("attempts", sa.JSON(), nullable=False),
+        sa.Column("next_attempt_at", recaster.infra.database.UtcTime(), nullable=True),
+        sa.Column("claimed_until", recaster.infra.database.UtcTime(), nullable=True),
+        sa.Column("claim", sa.String(length=64), nullable=True),
+        sa.Column("created_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.Column("delivered_at", recaster.infra.database.UtcTime(), nullable=True),
+        sa.Column("organization_id", sa.String(length=64), nullable=False),
+        sa.CheckConstraint(
+            "status IN ('pending', 'delivered', 'failed')", name=op.f("ck_vr_webhook_delivery_status_known")
+        ),
+        sa.CheckConstraint(
+            "(status = 'pending') = (next_attempt_at IS NOT NULL)",
+            name=op.f("ck_vr_webhook_delivery_due_while_pending"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["endpoint_id"], ["vr_webhook_endpoint.id"], name=op.f("fk_vr_webhook_delivery_endpoint_id")
+        ),
+        sa.ForeignKeyConstraint(["event_id"], ["vr_event.id"], name=op.f("fk_vr_webhook_delivery_event_id")),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["vr_organization.id"], name=op.f("fk_vr_webhook_delivery_organization_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_vr_webhook_delivery")),
+    )
+    with op.batch_alter_table("vr_webhook_delivery", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_vr_webhook_delivery_event_id"), ["event_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_vr_webhook_delivery_organization_id"), ["organization_id"], unique=False)
+        batch_op.create_index("ix_vr_webhook_delivery_due", ["status", "next_attempt_at"], unique=False)
+        batch_op.create_index("ix_vr_webhook_delivery_endpoint", ["endpoint_id", "created_at", "id"], unique=False)
 
     op.create_table(
         "vr_media_asset",
@@ -259,17 +395,21 @@ def upgrade() -> None:
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("project_id", sa.String(), nullable=False),
         sa.Column("tiktok_video_id", sa.String(), nullable=False),
-        sa.Column("mime_type", sa.String(), nullable=False),
-        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("width", sa.Integer(), nullable=False),
-        sa.Column("height", sa.Integer(), nullable=False),
-        sa.Column("duration_ms", sa.Integer(), nullable=False),
-        sa.Column("checksum_sha256", sa.String(), nullable=False),
-        sa.Column("object_key", sa.String(), nullable=False),
-        sa.Column("rights_basis", sa.String(), nullable=False),
-        sa.Column("rights_note", sa.String(), nullable=False),
-        sa.Column("rights_by", sa.String(), nullable=False),
-        sa.Column("rights_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("mime_type", sa.String(), nullable=True),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("width", sa.Integer(), nullable=True),
+        sa.Column("height", sa.Integer(), nullable=True),
+        sa.Column("duration_ms", sa.Integer(), nullable=True),
+        sa.Column("checksum_sha256", sa.String(), nullable=True),
+        sa.Column("object_key", sa.String(), nullable=True),
+        sa.Column("fetched_with", sa.String(), nullable=True),
+        sa.Column("seen_at", recaster.infra.database.UtcTime(), nullable=True),
+        sa.Column("refused_reason", sa.String(), nullable=True),
+        sa.Column("rights_basis", sa.String(), nullable=True),
+        sa.Column("rights_note", sa.String(), nullable=True),
+        sa.Column("rights_by", sa.String(), nullable=True),
+        sa.Column("rights_at", recaster.infra.database.UtcTime(), nullable=True),
         sa.Column("author", sa.String(), nullable=True),
         sa.Column("caption", sa.String(), nullable=True),
         sa.Column("hashtags", sa.JSON(), nullable=False),
@@ -278,8 +418,13 @@ def upgrade() -> None:
         sa.Column("comments", sa.BigInteger(), nullable=True),
         sa.Column("shares", sa.BigInteger(), nullable=True),
         sa.Column("published_at", recaster.infra.database.UtcTime(), nullable=True),
+        sa.Column("thumbnail_url", sa.String(), nullable=True),
+        sa.Column("measured", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("created_at", recaster.infra.database.UtcTime(), nullable=False),
         sa.Column("organization_id", sa.String(length=64), nullable=False),
+        sa.CheckConstraint("(rights_basis IS NULL) = (rights_at IS NULL)", name=op.f("ck_vr_source_rights_complete")),
+        sa.CheckConstraint("state <> 'ready' OR object_key IS NOT NULL", name=op.f("ck_vr_source_ready_has_file")),
+        sa.CheckConstraint("state IN ('listed', 'ready', 'refused')", name=op.f("ck_vr_source_state_known")),
         sa.CheckConstraint(
             "rights_basis IN ('operator_statement', 'licence', 'creator_permission')",
             name=op.f("ck_vr_source_rights_basis"),
@@ -297,6 +442,45 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_vr_source_organization_id"), ["organization_id"], unique=False)
 
     op.create_table(
+        "vr_source_lookup",
+        sa.Column("tiktok_video_id", sa.String(length=20), nullable=False),
+        sa.Column("outcome", sa.String(length=8), nullable=False),
+        sa.Column("reason", sa.String(length=40), nullable=True),
+        sa.Column("message", sa.Text(), nullable=True),
+        sa.Column("details", sa.JSON(), nullable=False),
+        sa.Column("found", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("fetcher", sa.String(length=60), nullable=False),
+        sa.Column("checked_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.CheckConstraint("outcome IN ('found', 'refused', 'later')", name=op.f("ck_vr_source_lookup_outcome_known")),
+        sa.PrimaryKeyConstraint("tiktok_video_id", name=op.f("pk_vr_source_lookup")),
+    )
+    with op.batch_alter_table("vr_source_lookup", schema=None) as batch_op:
+        batch_op.create_index("ix_vr_source_lookup_checked_at", ["checked_at"], unique=False)
+
+    op.create_table(
+        "vr_source_breaker",
+        sa.Column("fetcher", sa.String(length=60), nullable=False),
+        sa.Column("opened_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.Column("next_probe_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("fetcher", name=op.f("pk_vr_source_breaker")),
+    )
+    op.create_table(
+        "vr_source_retry",
+        sa.Column("job_id", sa.String(length=64), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("signal", sa.String(length=16), nullable=False),
+        sa.Column("next_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_vr_source_retry")),
+    )
+    op.create_table(
+        "vr_operator_secret",
+        sa.Column("name", sa.String(length=60), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.Column("stored_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_vr_operator_secret")),
+    )
+    op.create_table(
         "vr_container",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("project_id", sa.String(length=64), nullable=False),
@@ -309,11 +493,14 @@ def upgrade() -> None:
         sa.Column("layer_id", sa.String(length=64), nullable=True),
         sa.Column("source_id", sa.String(length=64), nullable=False),
         sa.Column("source_tiktok_id", sa.String(length=32), nullable=False),
+        sa.Column("source_credit", sa.String(length=80), nullable=True),
         sa.Column("caption", sa.Text(), nullable=True),
         sa.Column("overlays", sa.JSON(), nullable=False),
         sa.Column("disclosure", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("quality", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("last_error", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("reviewed_at", recaster.infra.database.UtcTime(), nullable=True),
+        sa.Column("review_reason", sa.String(length=500), nullable=True),
         sa.Column("created_at", recaster.infra.database.UtcTime(), nullable=False),
         sa.Column("completed_at", recaster.infra.database.UtcTime(), nullable=True),
         sa.Column("failed_at", recaster.infra.database.UtcTime(), nullable=True),
@@ -321,6 +508,10 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "status IN ('queued', 'processing', 'completed', 'failed', 'canceled')",
             name=op.f("ck_vr_container_status_known"),
+        ),
+        sa.CheckConstraint(
+            "approval_status IN ('not_required', 'pending', 'approved', 'rejected')",
+            name=op.f("ck_vr_container_approval_status_known"),
         ),
         sa.ForeignKeyConstraint(["job_id"], ["vr_job.id"], name=op.f("fk_vr_container_job_id")),
         sa.ForeignKeyConstraint(
@@ -336,7 +527,7 @@ def upgrade() -> None:
     with op.batch_alter_table("vr_container", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_vr_container_job_id"), ["job_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_vr_container_organization_id"), ["organization_id"], unique=False)
-        batch_op.create_index("ix_vr_container_project_created", ["project_id", "created_at"], unique=False)
+        batch_op.create_index("ix_vr_container_project_created", ["project_id", "created_at", "id"], unique=False)
 
     op.create_table(
         "vr_credit_reservation",
@@ -458,7 +649,11 @@ def upgrade() -> None:
             ["organization_id"], ["vr_organization.id"], name=op.f("fk_vr_ledger_entry_organization_id")
         ),
         sa.ForeignKeyConstraint(
-            ["transaction_id"], ["vr_ledger_transaction.id"], name=op.f("fk_vr_ledger_entry_transaction_id")
+            ["transaction_id"],
+            ["vr_ledger_transaction.id"],
+            name=op.f("fk_vr_ledger_entry_transaction_id"),
+            deferrable=True,
+            initially="DEFERRED",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_vr_ledger_entry")),
         sa.UniqueConstraint("transaction_id", "account", name=op.f("uq_vr_ledger_entry_transaction_id_account")),
@@ -466,24 +661,41 @@ def upgrade() -> None:
     with op.batch_alter_table("vr_ledger_entry", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_vr_ledger_entry_organization_id"), ["organization_id"], unique=False)
 
-    _protect_ledger()
+    _protect()
 
 
-def _protect_ledger() -> None:
-    """Make the database itself refuse to change what was booked."""
+def _protect() -> None:
+    """Make the database itself refuse what must never happen, whatever a program does.
+
+    Booked credits and the audit log only grow, a ledger transaction balances, an ended job stays as it ended.
+    """
+    append_only = ("vr_ledger_transaction", "vr_ledger_entry", "vr_credit_reservation", "vr_audit_entry")
+    balanced = "COALESCE((SELECT SUM(amount) FROM vr_ledger_entry WHERE transaction_id = NEW.id), 0) <> 0"
+    late = "EXISTS (SELECT 1 FROM vr_ledger_transaction WHERE id = NEW.transaction_id)"
+    reopened = "OLD.status <> 'running' AND NEW.status <> OLD.status"
+    refusals = [
+        *((table, event, f"no_{event.lower()}", "1 = 1", f"{table} is append-only")
+          for table in append_only for event in ("UPDATE", "DELETE")),
+        ("vr_ledger_transaction", "INSERT", "balanced", balanced, "the entries do not sum to zero"),
+        ("vr_ledger_entry", "INSERT", "not_late", late, "the transaction of this entry is closed"),
+        ("vr_job", "UPDATE", "stays_ended", reopened, "an ended job stays as it ended"),
+    ]  # fmt: skip
     postgres = op.get_bind().dialect.name == "postgresql"
-    if postgres:
-        op.execute(
-            "CREATE FUNCTION vr_refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$"
-        )
-    for table in ("vr_ledger_transaction", "vr_ledger_entry", "vr_credit_reservation"):
-        for event in ("UPDATE", "DELETE"):
-            head = f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table}"
-            if postgres:
-                op.execute(f"{head} FOR EACH ROW EXECUTE FUNCTION vr_refuse_change()")
-            else:
-                op.execute(f"{head} BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END")
+    for table, event, name, condition, message in refusals:
+        trigger = f"{table}_{name}"
+        if postgres:
+            # Conditions of Postgres triggers cannot hold subqueries, so the function checks.
+            op.execute(
+                f"CREATE FUNCTION {trigger}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                f"IF {condition} THEN RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', "
+                f"MESSAGE = '{message}'; END IF; RETURN NEW; END $$"
+            )
+            op.execute(f"CREATE TRIGGER {trigger} BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {trigger}()")
+        else:
+            op.execute(
+                f"CREATE TRIGGER {trigger} BEFORE {event} ON {table} WHEN {condition} "
+                f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
+            )
 
 
 def downgrade() -> None:
@@ -511,6 +723,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_vr_layer_content_layer_id"))
 
     op.drop_table("vr_layer")
+    op.drop_table("vr_webhook_delivery")
+    op.drop_table("vr_webhook_endpoint")
+    op.drop_table("vr_event")
+    op.drop_table("vr_audit_entry")
     with op.batch_alter_table("vr_credit_reservation", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_vr_credit_reservation_organization_id"))
 
@@ -525,6 +741,13 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_vr_source_organization_id"))
 
     op.drop_table("vr_source")
+    op.drop_table("vr_operator_secret")
+    op.drop_table("vr_source_retry")
+    op.drop_table("vr_source_breaker")
+    with op.batch_alter_table("vr_source_lookup", schema=None) as batch_op:
+        batch_op.drop_index("ix_vr_source_lookup_checked_at")
+
+    op.drop_table("vr_source_lookup")
     with op.batch_alter_table("vr_social_account", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_vr_social_account_live",
@@ -565,5 +788,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_vr_api_key_organization_id"))
 
     op.drop_table("vr_api_key")
+    op.drop_table("vr_rate_window")
     op.drop_table("vr_worker_lease")
     op.drop_table("vr_organization")

@@ -1,0 +1,189 @@
+"""Measures of a swapped clip against its source: identity, pose, expression, flicker, sharpness, seams, what was touched.
+
+The landmarks of source and result are found anew in every frame, with the same network and start; nothing is taken from the
+swapper but the mask's outline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from recaster.media.faces import FaceIdentifier, FaceLandmarker, FaceModels, similarity
+from recaster.media.faces.contours import OVAL
+from recaster.media.faces.light import skin_texels
+from recaster.media.faces.mesh import drawn_from_layout, expression, layout_map, poses_of
+from recaster.media.faces.reshape import REACH
+from recaster.media.quality.flicker import temporal_residual
+from recaster.media.video import Image
+
+MOVES = np.array([0.02, 0.02, 0.008, 0.010, 0.010], np.float32)
+"""Standard deviation of each expression measure from which the source counts as moving."""
+NAMES = ("mouth", "width", "corner", "brow", "eye")
+
+
+@dataclass
+class Clip:
+    """What was seen of one clip, frame by frame."""
+
+    identity: list[float] = field(default_factory=list)
+    source: list[float] = field(default_factory=list)
+    first: list[bool] = field(default_factory=list)
+    points: list[np.ndarray] = field(default_factory=list)
+    found: list[np.ndarray] = field(default_factory=list)
+    flicker: list[tuple[float, float]] = field(default_factory=list)
+    sharp: list[tuple[float, float]] = field(default_factory=list)
+    seam: list[tuple[float, float]] = field(default_factory=list)
+    forehead: list[tuple[float, float]] = field(default_factory=list)
+    painted: list[tuple[int, int]] = field(default_factory=list)
+    outside: int = 0
+
+
+def measure(
+    pairs: Iterable[tuple[Image, Image]],
+    landmarks: np.ndarray,
+    persona: np.ndarray,
+    others: list[np.ndarray],
+    own: np.ndarray,
+    models: FaceModels,
+    hidden: np.ndarray | None = None,
+    identity_every: int = 3,
+) -> dict[str, float]:
+    """Measure neighbouring frames.
+
+    Args:
+        pairs: source and result of each frame.
+        landmarks: raw landmarks of the source in each frame, (n, 468, 3).
+        persona: embedding of the persona.
+        others: embeddings of other people the result must be less like than the persona.
+        own: embedding of the source's person.
+        models: network files.
+        hidden: what stands in front of the face, (n, h / 4, w / 4), 255 where it does.
+        identity_every: frames from one identity check to the next.
+    """
+    landmarker, identifier = FaceLandmarker(models), FaceIdentifier(models)
+    clip = Clip()
+    before: tuple[Image, Image] | None = None
+    for index, (source, result) in enumerate(pairs):
+        points = landmarks[index]
+        seen = landmarker.near(source, points)[0]
+        found = landmarker.near(result, points)[0]
+        clip.points.append(seen)
+        clip.found.append(found)
+        if index % identity_every == 0:
+            vector = identifier.embed(result, found)
+            clip.identity.append(similarity(vector, persona))
+            clip.source.append(similarity(vector, own))
+            clip.first.append(all(similarity(vector, other) < clip.identity[-1] for other in others))
+        inside = _oval(found, source.shape[:2], 0.95)
+        # Flicker is that of the drawn skin: a moving occluder or a moving background is none of it.
+        if before is not None:
+            clip.flicker.append(
+                (temporal_residual(before[0], source, inside), temporal_residual(before[1], result, inside))
+            )
+        before = (source, result)
+        skin, skin_source = _skin(found, source.shape[:2]), _skin(seen, source.shape[:2])
+        if (skin > 0).sum() > 100:
+            clip.sharp.append((_energy(source, skin_source), _energy(result, skin)))
+        ring = _ring(found, source.shape[:2])
+        ring_source = _ring(seen, source.shape[:2])
+        clip.seam.append((_gradient(source, ring_source), _gradient(result, ring)))
+        top = _ring(found, source.shape[:2], forehead=True)
+        top_source = _ring(seen, source.shape[:2], forehead=True)
+        clip.forehead.append((_gradient(source, top_source), _gradient(result, top)))
+        changed = np.abs(source.astype(np.int16) - result).max(axis=2)
+        far = cv2.max(*(_oval(one, source.shape[:2], REACH + 0.2) for one in (seen, found))) == 0
+        clip.outside += int((changed[far] > 0).sum())
+        if hidden is not None:
+            covered = cv2.resize(hidden[index], (source.shape[1], source.shape[0]), interpolation=cv2.INTER_NEAREST) > 0
+            covered &= _oval(seen, source.shape[:2], 0.97) > 0
+            covered = cv2.erode(covered.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+            clip.painted.append((int((changed[covered] > 24).sum()), int(covered.sum())))
+    return _summary(clip, hidden is not None)
+
+
+def _summary(clip: Clip, occluded: bool) -> dict[str, float]:
+    seen, found = np.stack(clip.points), np.stack(clip.found)
+    # Each picture's own mean shape: otherwise another form of face would be read as another pose.
+    turns = []
+    for points in (seen, found):
+        shape = np.median(poses_of(points).removed(points), axis=0).astype(np.float32)
+        turns.append(poses_of(points, shape).degrees)
+    absolute = poses_of(found).degrees - poses_of(seen).degrees
+    off = turns[1] - turns[0]
+    steady = off - np.median(off, axis=0)
+    first, second = (np.stack([expression(one) for one in points]) for points in (seen, found))
+    values: dict[str, float] = {
+        "id": float(np.mean(clip.identity)),
+        "id p5": float(np.percentile(clip.identity, 5)),
+        "src": float(np.mean(clip.source)),
+        "margin": float(np.mean(np.array(clip.identity) - np.array(clip.source))),
+        "first": float(np.mean(clip.first)),
+        "yaw": float(np.abs(steady[:, 0]).mean()),
+        "pitch": float(np.abs(steady[:, 1]).mean()),
+        "roll": float(np.abs(steady[:, 2]).mean()),
+        "pitch offset": float(np.abs(np.median(absolute[:, 1]))),
+    }
+    for column, name in enumerate(NAMES):
+        moves = float(first[:, column].std())
+        values[name] = (
+            float(np.corrcoef(first[:, column], second[:, column])[0, 1]) if moves > MOVES[column] else np.nan
+        )
+    values["lag"] = _lag(first[:, 0], second[:, 0]) if first[:, 0].std() > MOVES[0] else np.nan
+    flicker = np.array(clip.flicker) + 0.5
+    values["flicker"] = float(flicker[:, 1].mean() / flicker[:, 0].mean())
+    values["flicker worst"] = float((flicker[:, 1] / flicker[:, 0]).max())
+    for name, pairs in (("sharp", clip.sharp), ("seam", clip.seam), ("forehead", clip.forehead)):
+        both = np.array(pairs)
+        values[name] = float(np.median(both[:, 1]) / max(float(np.median(both[:, 0])), 1e-6))
+    values["outside"] = float(clip.outside)
+    if occluded:
+        painted = np.array(clip.painted).sum(axis=0)
+        values["painted"] = float(painted[0] / max(1, painted[1]))
+    return values
+
+
+def _lag(source: np.ndarray, result: np.ndarray) -> float:
+    """Frames by which the result's mouth follows the source's."""
+    shifts = range(-3, 4)
+    scores = [float(np.corrcoef(source[3:-3], np.roll(result, -shift)[3:-3])[0, 1]) for shift in shifts]
+    return float(list(shifts)[int(np.argmax(scores))])
+
+
+def _oval(points: np.ndarray, shape: tuple[int, int], grow: float) -> np.ndarray:
+    oval = points[list(OVAL), :2]
+    middle = oval.mean(axis=0)
+    hull = cv2.convexHull(np.round(middle + (oval - middle) * grow).astype(np.int32))
+    return np.asarray(cv2.fillConvexPoly(np.zeros(shape, np.uint8), hull, 255), np.uint8)
+
+
+def _skin(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    layout, on_mesh = layout_map(points, shape)
+    drawn = drawn_from_layout(skin_texels(128), layout) * on_mesh
+    return np.asarray((drawn > 0.9).astype(np.uint8) * 255, np.uint8)
+
+
+def _ring(points: np.ndarray, shape: tuple[int, int], forehead: bool = False) -> np.ndarray:
+    """The band in which the mask ends; for the forehead only its upper part."""
+    band = cv2.subtract(_oval(points, shape, 1.02), _oval(points, shape, 0.86))
+    if forehead:
+        # Above the brows and between the temples.
+        band[int(points[[105, 334], 1].mean()) :] = 0
+        left, right = sorted((float(points[54, 0]), float(points[284, 0])))
+        band[:, : max(0, int(left))] = 0
+        band[:, int(right) :] = 0
+    return band
+
+
+def _energy(image: Image, mask: np.ndarray) -> float:
+    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    return float(cv2.Laplacian(gray, cv2.CV_32F)[mask > 0].var()) + 0.2
+
+
+def _gradient(image: Image, mask: np.ndarray) -> float:
+    gray = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.float32), (0, 0), 1.2)
+    across, down = cv2.Sobel(gray, cv2.CV_32F, 1, 0), cv2.Sobel(gray, cv2.CV_32F, 0, 1)
+    return float(np.sqrt(across**2 + down**2)[mask > 0].mean()) if mask.any() else np.nan

@@ -1,0 +1,125 @@
+"""Shape transfer: moves the source's face part-way towards the persona's shape and lets the surroundings follow smoothly.
+
+It bends the source's own picture; nothing of the persona is drawn here.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recaster.media.faces.contours import EYES, INNER_LIPS, LIDS, OVAL
+from recaster.media.faces.mesh import Plane, Points, face_mesh
+from recaster.media.video import Image
+
+DEPTH_SHARE = 0.5
+"""How much of the difference in depth is taken; depth from one picture is a guess."""
+REACH = 1.75
+"""Where the bend has faded to nothing, as a multiple of the oval."""
+_STILL_RINGS = (1.5, 1.85)
+_CELL = 12
+_CONTROL_POINTS = 92
+
+
+def shape_offsets(neutral: Points, persona: Points, share: float) -> NDArray[np.float32]:
+    """Offsets that give a face part of the persona's shape, in the frame of the mean shape, (468, 3).
+
+    Eyes with their lids and the inner lips are moved as a whole, so that what is closed stays closed and teeth keep their
+    form.
+    """
+    offsets = share * (persona - neutral)
+    offsets[:, 2] *= DEPTH_SHARE
+    for eye, lids in zip(EYES, LIDS, strict=True):
+        near = list(eye) + list(lids)
+        offsets[near] = offsets[near].mean(axis=0)
+    lips = list(INNER_LIPS)
+    offsets[lips, 1:] = offsets[lips, 1:].mean(axis=0)
+    return np.asarray(offsets, np.float32)
+
+
+def control_points() -> NDArray[np.int32]:
+    """Landmarks spread evenly over the mesh (farthest first), the oval's every second one among them."""
+    layout = face_mesh().layout[:468]
+    chosen = list(OVAL[::2])
+    distance = np.min(np.linalg.norm(layout[:, None] - layout[chosen][None], axis=-1), axis=1)
+    while len(chosen) < _CONTROL_POINTS:
+        chosen.append(int(np.argmax(distance)))
+        distance = np.minimum(distance, np.linalg.norm(layout - layout[chosen[-1]], axis=1))
+    return np.asarray(chosen, np.int32)
+
+
+class Reshaper:
+    """Bends crops of one clip."""
+
+    def __init__(self) -> None:
+        self._controls = control_points()
+
+    def bend(self, image: Image, points: Points, target: Points) -> Image:
+        """Move the picture under `points` to `target`; beyond `REACH` times the oval every pixel stays the same.
+
+        A thin-plate spline (Bookstein 1989) from target to source over control points and two rings that stay where they
+        are, worked out on a coarse grid.
+        """
+        oval = target[list(OVAL), :2]
+        centre = oval.mean(axis=0)
+        rings = np.concatenate([centre + (oval[::3] - centre) * ring for ring in _STILL_RINGS])
+        known = np.concatenate([target[self._controls, :2], rings]).astype(np.float64)
+        moved = np.concatenate([(points - target)[self._controls, :2], np.zeros_like(rings)]).astype(np.float64)
+        size = float(np.ptp(oval[:, 1]))
+        height, width = image.shape[:2]
+        rows, columns = np.meshgrid(
+            np.arange(0, height + _CELL, _CELL, dtype=np.float32),
+            np.arange(0, width + _CELL, _CELL, dtype=np.float32),
+            indexing="ij",
+        )
+        grid = np.stack([columns.ravel(), rows.ravel()], axis=1)
+        bend = _thin_plate(known / size, moved, (grid / size).astype(np.float32))
+        bend *= _fade(grid, oval, centre)[:, None]
+        shift = bend.reshape(*rows.shape, 2).astype(np.float32)
+        fine = np.asarray(
+            cv2.warpAffine(
+                shift,
+                np.array([[1 / _CELL, 0, 0], [0, 1 / _CELL, 0]]),
+                (width, height),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            ),
+            np.float32,
+        )
+        x = fine[..., 0] + np.arange(width, dtype=np.float32)
+        y = fine[..., 1] + np.arange(height, dtype=np.float32)[:, None]
+        # Where the bend is zero the places are whole numbers, and the cubic kernel returns the pixel itself.
+        return np.asarray(cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _thin_plate(
+    known: NDArray[np.float64], values: NDArray[np.float64], asked: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Interpolate `values` given at `known` (k, 2) at the places `asked` (a, 2), with a little smoothing."""
+    count = len(known)
+    system = np.zeros((count + 3, count + 3))
+    system[:count, :count] = _kernel(((known[:, None] - known[None]) ** 2).sum(axis=-1)) + 1e-3 * np.eye(count)
+    system[:count, count:] = np.column_stack([np.ones(count), known])
+    system[count:, :count] = system[:count, count:].T
+    solved = np.linalg.solve(system, np.concatenate([values, np.zeros((3, values.shape[1]))])).astype(np.float32)
+    near = known.astype(np.float32)
+    squares = (asked**2).sum(axis=1)[:, None] + (near**2).sum(axis=1)[None] - 2 * asked @ near.T
+    weights = _kernel(np.maximum(squares, 0))
+    return np.asarray(weights @ solved[:count] + solved[count] + asked @ solved[count + 1 :], np.float32)
+
+
+def _kernel(squares: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.asarray(squares * np.log(squares + 1e-9))
+
+
+def _fade(grid: NDArray[np.float32], oval: NDArray[np.float32], centre: NDArray[np.float32]) -> Plane:
+    """1 on the face, falling smoothly to 0 at `REACH` times the oval, for places (a, 2)."""
+    outline = oval - centre
+    angles = np.arctan2(outline[:, 1], outline[:, 0])
+    order = np.argsort(angles)
+    radii = np.linalg.norm(outline, axis=1)[order]
+    places = grid - centre
+    reach = np.interp(np.arctan2(places[:, 1], places[:, 0]), angles[order], radii, period=2 * np.pi)
+    outside = (np.linalg.norm(places, axis=1) / np.maximum(reach, 1) - 1.15) / (REACH - 1.15)
+    share = 1 - np.clip(outside, 0, 1)
+    return np.asarray(share * share * (3 - 2 * share), np.float32)

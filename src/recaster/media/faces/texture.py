@@ -1,0 +1,243 @@
+"""`TextureGenerator`: the face from the persona's own pictures, without a generator network.
+
+All pictures of the persona lie as textures in one layout. Per frame they are mixed by expression, put into the source's
+light, and drawn through the mesh in one remap. Detail comes from the persona, light and skin tone from the source.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recaster.media.faces.analysis import TEXTURE
+from recaster.media.faces.contours import BROWS, OUTER_LIPS, OVAL
+from recaster.media.faces.expressions import reference_weights
+from recaster.media.faces.follow import FollowedFace, gaussian_in_time
+from recaster.media.faces.generator import FaceView, GeneratedFace
+from recaster.media.faces.light import (
+    black_of,
+    filled_texels,
+    fit_brightness,
+    low_pass,
+    luma,
+    relight,
+    skin_likeness,
+    skin_texels,
+    without_black,
+)
+from recaster.media.faces.mesh import Plane, drawn_from_layout, extended, face_mesh, unwrapped
+from recaster.media.faces.persona import Persona
+from recaster.media.video import Image
+
+LEAST_SIDE, MOST_SIDE = 96, 768
+FACE_SHARE = 0.62
+"""Width of a face over the side of its texture."""
+COLOR_DETAIL = 0.6
+"""How much of the persona's own differences of colour on skin is kept; lips keep theirs."""
+BANDS = (1.2, 3.0, 8.0)
+"""Spreads in texels of a 448 texture at which detail is split."""
+LEAST_DETAIL, MOST_DETAIL = 0.5, 1.1
+LIGHT_SMOOTHING_SECONDS = 0.09
+LEAST_WEIGHT = 0.01
+
+
+class TextureGenerator:
+    """`FaceGenerator` by textures."""
+
+    shape_transfer = 0.95
+    keeps_source_eyes = True
+
+    def begin(self, persona: Persona, face: FollowedFace) -> TextureSession:
+        """Bring the persona's textures to the clip's size, detail and light."""
+        return TextureSession(persona, face)
+
+
+class TextureSession:
+    """Draws one persona into one clip."""
+
+    def __init__(self, persona: Persona, face: FollowedFace) -> None:
+        side = float(np.clip(16 * round(face.width / FACE_SHARE / 16), LEAST_SIDE, MOST_SIDE))
+        self._side = int(side)
+        self._face = face
+        first = persona.references[0]
+        self._black = np.median([black_of(one.image, one.points) for one in face.probes], axis=0).astype(np.float32)
+        weights = reference_weights(persona, face)
+        # The neutral picture is always there; of the others only those that are ever shown.
+        shown = [0, *(int(index) for index in np.flatnonzero(weights.max(axis=(0, 1)) > LEAST_WEIGHT) if index)]
+        weights = weights[:, :, shown]
+        self._weights = weights / weights.sum(axis=2, keepdims=True)
+        kept = [persona.references[index] for index in shown]
+        evened = _evened([_bare(unwrapped(one.image, one.landmarks, self._side)) for one in kept])
+        gains = _detail_gains(evened[0], face, self._side)
+        own_black = black_of(first.image, first.landmarks)
+        self._textures = [without_black(_toned(texture, gains), own_black) for texture in evened]
+        self._small = np.stack([_reduced(one) for one in self._textures]).astype(np.float32)
+        self._upper = {size: _upper_half(size) for size in (self._side, TEXTURE)}
+        usual = np.median(face.textures[:: _every(face)], axis=0).astype(np.uint8)
+        self._skin = skin_texels(TEXTURE) * skin_likeness(_reduced(evened[0])) * skin_likeness(usual)
+        self._light = self._lights()
+
+    def generate(self, view: FaceView) -> GeneratedFace:
+        """Mix, light and draw."""
+        lit = relight(
+            without_black(self._face.textures[view.row], self._black),
+            self._own(view.row),
+            self._weight(view.row),
+            self._light[view.row],
+            self._black,
+        ).applied(self._mixed(view.row))
+        picture = drawn_from_layout(lit, view.layout)
+        return GeneratedFace(picture.astype(np.float32), view.on_mesh.astype(np.float32))
+
+    def _mixed(self, row: int) -> Image:
+        halves = []
+        for weights in self._weights[:, row]:
+            shown = np.flatnonzero(weights > LEAST_WEIGHT)
+            share = weights[shown] / weights[shown].sum()
+            total = self._textures[shown[0]].astype(np.float32) * share[0]
+            for index, weight in zip(shown[1:], share[1:], strict=True):
+                cv2.accumulate(self._textures[index] * weight, total)
+            halves.append(total)
+        return _joined(halves[0], halves[1], self._upper[self._side])
+
+    def _own(self, row: int) -> Image:
+        upper, lower = (np.tensordot(weights, self._small, axes=1) for weights in self._weights[:, row])
+        return _joined(upper, lower, self._upper[TEXTURE])
+
+    def _weight(self, row: int) -> Plane:
+        return np.asarray(self._skin * (1 - self._face.hidden[row].astype(np.float32) / 255), np.float32)
+
+    def _lights(self) -> NDArray[np.float32]:
+        """Coefficients of the light in each row, smooth in time within a run."""
+        face = self._face
+        raw = np.stack(
+            [
+                fit_brightness(
+                    luma(without_black(face.textures[row], self._black)), luma(self._own(row)), self._weight(row)
+                )
+                for row in range(len(face.frames))
+            ]
+        )
+        for run in np.unique(face.runs):
+            own = face.runs == run
+            raw[own] = gaussian_in_time(raw[own], max(0.8, LIGHT_SMOOTHING_SECONDS * face.frame_rate))
+        return raw
+
+
+def _reduced(texture: Image) -> Image:
+    return np.asarray(cv2.resize(texture, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _every(face: FollowedFace) -> int:
+    return max(1, len(face.frames) // 48)
+
+
+def _upper_half(size: int) -> Plane:
+    """1 at the brows, 0 at the mouth, smooth between; (size, size, 1)."""
+    layout = face_mesh().layout
+    top, bottom = float(layout[168, 1]), float(layout[4, 1])
+    rows = (np.arange(size, dtype=np.float32) + 0.5) / size
+    share = np.clip((bottom - rows) / (bottom - top), 0, 1)
+    share = share * share * (3 - 2 * share)
+    return np.ascontiguousarray(np.broadcast_to(share[:, None, None], (size, size, 3)), np.float32)
+
+
+def _joined(upper: NDArray[np.float32], lower: NDArray[np.float32], share: Plane) -> Image:
+    return np.asarray(cv2.add(lower, cv2.multiply(share, upper - lower), dtype=cv2.CV_8U), np.uint8)
+
+
+def _bare(texture: Image) -> Image:
+    """Let skin go on where hair, ears or background of the reference picture begin, so that none of it is ever drawn.
+
+    Looks from the inside outwards along the rays to the outline's points, and makes the border found a smooth one.
+    """
+    side = texture.shape[0]
+    layout = face_mesh().layout * np.float32(side)
+    oval = layout[list(OVAL)]
+    middle = oval.mean(axis=0)
+    reaches = np.arange(0.80, 0.98, 0.02, dtype=np.float32)
+    places = (middle + (oval - middle) * reaches[:, None, None]).round().astype(int).clip(0, side - 1)
+    bright = cv2.GaussianBlur(luma(texture), (0, 0), 0.008 * side)
+    likely = cv2.GaussianBlur(skin_likeness(texture), (0, 0), 0.01 * side)
+    usual = float(np.median(bright[skin_texels(side) > 0]))
+    rows, columns = places[..., 1], places[..., 0]
+    # Beside the eyes and above no skin is half as dark as the cheeks: that is hair. A jaw may be.
+    least = np.where(rows < layout[61, 1], 0.5 * usual, 0.25 * usual)
+    fine = (likely[rows, columns] > 0.06) & (bright[rows, columns] > least)
+    steps = np.where(fine.all(axis=0), len(reaches), np.argmin(fine, axis=0)) - 1
+    border = reaches[np.maximum(steps, 0)]
+    smallest = np.minimum(border, np.minimum(np.roll(border, 1), np.roll(border, -1)))
+    smooth = (np.roll(smallest, 1) + 2 * smallest + np.roll(smallest, -1)) / 4
+    outline = middle + (oval - middle) * (smooth - 0.02)[:, None]
+    corners = np.round(outline * 16).astype(np.int32)
+    kept = cv2.fillPoly(np.zeros((side, side), np.uint8), [corners], 1, cv2.LINE_8, 4)
+    for brow in BROWS:  # dark, but the face's own
+        kept = np.maximum(kept, filled_texels(side, brow, (1.12, 1.3)).astype(np.uint8))
+    # Fade from one to the other, or the last dark pixels would stand there as a line.
+    soft = np.clip(2 * cv2.GaussianBlur(kept.astype(np.float32), (0, 0), 0.02 * side) - 1, 0, 1)[..., None]
+    beyond = extended(texture, kept > 0)
+    return np.asarray(np.round(texture * soft + beyond * (1 - soft)), np.uint8)
+
+
+def _evened(textures: list[Image]) -> list[Image]:
+    """Put all textures into the first one's light, so that a mix shows no patches."""
+    small = [_reduced(one) for one in textures]
+    first = small[0]
+    skin = skin_texels(TEXTURE) * skin_likeness(first)
+    evened = [textures[0]]
+    for texture, own in zip(textures[1:], small[1:], strict=True):
+        weight = skin * skin_likeness(own)
+        light = fit_brightness(luma(first), luma(own), weight)
+        evened.append(relight(first, own, weight, light).applied(texture))
+    return evened
+
+
+def _bands(bright: Plane) -> list[Plane]:
+    """Detail of a brightness from fine to coarse, and the rest."""
+    scale = bright.shape[0] / 448
+    levels = [bright, *(cv2.GaussianBlur(bright, (0, 0), max(0.4, spread * scale)) for spread in BANDS)]
+    return [levels[index] - levels[index + 1] for index in range(len(BANDS))] + [levels[-1]]
+
+
+def _detail_gains(texture: Image, face: FollowedFace, side: int) -> tuple[float, ...]:
+    """How much of each band of the persona's skin detail fits the source's skin."""
+    skin = (skin_texels(side) > 0).astype(np.float32)
+    own_skin = (skin * skin_likeness(texture)) > 0.4
+    own = [_spread(band[own_skin]) for band in _bands(luma(texture))[:-1]]
+    seen = []
+    for probe in face.probes:
+        theirs = unwrapped(probe.image, probe.points, side)
+        their_skin = (skin * skin_likeness(theirs)) > 0.4
+        if their_skin.sum() > 50:
+            seen.append([_spread(band[their_skin]) for band in _bands(luma(theirs))[:-1]])
+    if not seen:
+        return (1.0,) * len(BANDS)
+    ratios = np.median(seen, axis=0) / np.maximum(own, 1e-3)
+    return tuple(float(np.clip(ratio, LEAST_DETAIL, MOST_DETAIL)) for ratio in ratios)
+
+
+def _spread(values: Plane) -> float:
+    """Robust standard deviation."""
+    return 1.4826 * float(np.median(np.abs(values - np.median(values)))) if values.size else 0.0
+
+
+def _toned(texture: Image, gains: tuple[float, ...]) -> Image:
+    """Weigh the detail of a texture; brows, eyes and lips keep theirs, for they are what makes the face."""
+    side = texture.shape[0]
+    skin = cv2.GaussianBlur(skin_texels(side), (0, 0), 0.012 * side)
+    bands = _bands(luma(texture))
+    bright = bands[-1] + sum(band * (1 + (gain - 1) * skin) for band, gain in zip(bands[:-1], gains, strict=True))
+    # Colour is evened out in proportion to brightness: shine is paler than skin, and another light would show it as a stain.
+    plain = np.maximum(luma(texture), 8)[..., None]
+    tint = (texture.astype(np.float32) - plain) / plain
+    small = cv2.resize(tint, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA)
+    even = cv2.resize(
+        low_pass(np.asarray(small, np.float32), skin_texels(TEXTURE), 0.2 * TEXTURE),
+        (side, side),
+        interpolation=cv2.INTER_LINEAR,
+    )
+    lips = cv2.GaussianBlur(filled_texels(side, OUTER_LIPS, 1.05), (0, 0), 0.01 * side)
+    own = np.float32(COLOR_DETAIL) + np.float32(1 - COLOR_DETAIL) * lips
+    tone = (even + (tint - even) * own[..., None]) * bright[..., None]
+    return np.clip(np.round(bright[..., None] + tone), 0, 255).astype(np.uint8)
