@@ -81,15 +81,13 @@ def least_sharpness(sharpnesses: Sequence[float]) -> float:
 
 def _is_moving_overlay(life: Life, wording: Wording) -> bool:
     frames = life.last - life.first + 1
-    tilted = _tilt(life.quad) > 0.5 * _STEEP
-    # How strong it is against its pattern says little where the pattern is of a faint moment; cloth also wavers.
     level = float(np.median(_core(life)))
-    if (
-        frames < 4
-        or level < 0.6
-        or _core_strength(life) < 0.85 * level
-        or wording.confidence < (0.97 if tilted else 0.9)
-    ):
+    weakest = _core_strength(life)
+    # What keeps its form for a second while it moves needs less proof from its words.
+    constant = frames >= 30 and weakest > 0.95 * level
+    least = 0.97 if _tilt(life.quad) > 0.5 * _STEEP else 0.85 if constant else 0.9
+    # How strong it is against its pattern says little where the pattern is of a faint moment; cloth also wavers.
+    if frames < 4 or level < 0.6 or weakest < 0.85 * level or wording.confidence < least:
         return False
     return _moves_alone(life.line)
 
