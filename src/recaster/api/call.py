@@ -79,7 +79,8 @@ class Declared(Protocol):
 class Answer:
     """A handler's answer with another status or more headers than its route declares."""
 
-    view: BaseModel | None
+    view: BaseModel | Callable[[], BaseModel] | None
+    """The body, or how to make it: with an `etag` it is only made for a client that does not have it already."""
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
@@ -214,12 +215,12 @@ class Call:
         with self.database.read(self.principal.organization_id) as session:
             self._session = session
             result = work(session)
-        if isinstance(result, Response):
-            return result
-        etag = result.etag if isinstance(result, Answer) else None
-        if etag is not None and matches(self.request.headers.get("if-none-match"), etag):
-            return Response(status_code=304, headers=_caching(etag))
-        stored = self._stored(result)
+            if isinstance(result, Response):
+                return result
+            etag = result.etag if isinstance(result, Answer) else None
+            if etag is not None and matches(self.request.headers.get("if-none-match"), etag):
+                return Response(status_code=304, headers=_caching(etag))
+            stored = self._stored(result)
         if etag is None and self._declared.etag:
             # The answer's own digest: it changes exactly when the answer does.
             etag = f'"{hashlib.sha256(stored.body).hexdigest()[:32]}"'
@@ -232,7 +233,8 @@ class Call:
         if isinstance(result, Response):
             raise TypeError(f"{self._route} returned a raw response where its answer has to be kept.")
         answer = result if isinstance(result, Answer) else Answer(result)
-        body = answer.view.model_dump_json(by_alias=True).encode() if answer.view is not None else b""
+        view = answer.view if answer.view is None or isinstance(answer.view, BaseModel) else answer.view()
+        body = view.model_dump_json(by_alias=True).encode() if view is not None else b""
         return StoredAnswer(answer.status or self._declared.status, body, dict(answer.headers))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recaster.infra.clock import Clock
-from recaster.infra.rates import WINDOW_SECONDS, RateCounter
+from recaster.infra.rates import WINDOW_SECONDS, MemoryCounter, RateCounter
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class Budgets:
 
     def __init__(self, counter: RateCounter, clock: Clock) -> None:
         self._counter = counter
+        self.in_process = isinstance(counter, MemoryCounter)
+        """Whether counting neither waits for a file nor for a network."""
         self._clock = clock
 
     def hit(self, client: str, rate_class: str, limit: int) -> RateState:

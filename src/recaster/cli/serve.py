@@ -21,6 +21,7 @@ from recaster.errors import NotInstalled, RecasterError
 from recaster.infra.database import open_database
 from recaster.infra.engine import migrate_engine
 from recaster.infra.isolation import require_isolation
+from recaster.infra.logging import configure_logging
 from recaster.infra.migrations import upgrade
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
@@ -37,6 +38,7 @@ def serve(
 ) -> None:
     """Run the service: the API, and a worker beside it."""
     settings = Settings()
+    configure_logging(settings.log_level)
     _require_models(settings)
     require_isolation(settings)
     _bring_up_to_date(settings)

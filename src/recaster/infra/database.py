@@ -15,11 +15,11 @@ that, for the worker, the command line and key look-up.
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -36,9 +36,11 @@ from sqlalchemy.orm import (
     with_loader_criteria,
 )
 from sqlalchemy.sql import visitors
+from sqlalchemy.sql.base import ExecutableOption
 from sqlalchemy.sql.visitors import ExternallyTraversible
 
 from recaster.infra.clock import Clock, SystemClock, from_milliseconds, to_milliseconds
+from recaster.infra.group_commit import GroupCommit
 from recaster.infra.ids import IdFactory
 from recaster.infra.settings import Settings
 
@@ -46,7 +48,6 @@ TABLE_PREFIX = "vr_"
 """Every table of ours begins like this; the engine's tables lie beside them on SQLite."""
 
 _BEGIN_OPTION = "recaster_begin"
-_TURN_SECONDS = 30.0
 
 
 class TenancyError(RuntimeError):
@@ -119,9 +120,30 @@ class OrganizationSession(Session):
             raise TenancyError("This unit of work has no organization; open it with database.write(organization_id).")
         return self._organization_id
 
+    def append(self, model: type[DeclarativeBase], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows that this unit of work does not look at again; mapped objects would cost several times more.
+
+        Raises:
+            TenancyError: a row is of another organization than the session.
+        """
+        if not self.system and any(row["organization_id"] != self.organization_id for row in rows):
+            raise TenancyError(
+                f"{model.__name__} of another organization was written in a session of {self.organization_id}."
+            )
+        if rows:
+            self.connection().execute(sa.insert(cast(sa.Table, model.__table__)), list(rows))
+
     def new_id(self, prefix: str) -> str:
         """Make an id such as `prj_…`; see `recaster.infra.ids`."""
         return self.ids.new(prefix)
+
+
+@lru_cache(maxsize=1024)
+def _only_rows_of(organization_id: str) -> ExecutableOption:
+    # Kept, because making it takes as long as running a small statement.
+    return with_loader_criteria(
+        OrganizationOwned, lambda cls: cls.organization_id == organization_id, include_aliases=True
+    )
 
 
 @event.listens_for(OrganizationSession, "do_orm_execute")
@@ -137,11 +159,7 @@ def _filter_by_organization(state: ORMExecuteState) -> None:
                 "A query ran in a session without organization; open it with database.write(organization_id)."
             )
         if not state.is_insert:
-            state.statement = state.statement.options(
-                with_loader_criteria(
-                    OrganizationOwned, lambda cls: cls.organization_id == organization_id, include_aliases=True
-                )
-            )
+            state.statement = state.statement.options(_only_rows_of(organization_id))
             return
     for element in visitors.iterate(cast(ExternallyTraversible, state.statement)):
         if isinstance(element, sa.Table) and "organization_id" in element.columns:
@@ -179,7 +197,7 @@ class Database:
         self._writes = engine.execution_options(**{_BEGIN_OPTION: "IMMEDIATE"})
         self._reads = engine.execution_options(**{_BEGIN_OPTION: "DEFERRED"})
         # SQLite has one writer at a time; threads of one process queue here instead of polling the file's lock.
-        self._writer = threading.Lock() if self.is_sqlite else None
+        self._turns = GroupCommit(self._writes) if self.is_sqlite else None
 
     @property
     def is_sqlite(self) -> bool:
@@ -192,8 +210,7 @@ class Database:
 
         On SQLite it takes the write lock at once, so that what was read stays true until the commit.
         """
-        with self._turn(), self._session(self._writes, organization_id, system=False) as session, session.begin():
-            session.connection()
+        with self._write(organization_id, system=False) as session:
             yield session
 
     @contextmanager
@@ -205,8 +222,7 @@ class Database:
     @contextmanager
     def system_write(self) -> Iterator[OrganizationSession]:
         """Open a transaction over all organizations: for the worker, key look-up and the command line only."""
-        with self._turn(), self._session(self._writes, None, system=True) as session, session.begin():
-            session.connection()
+        with self._write(None, system=True) as session:
             yield session
 
     @contextmanager
@@ -216,19 +232,19 @@ class Database:
             yield session
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        if self._writer is None:
-            yield
-            return
-        if not self._writer.acquire(timeout=_TURN_SECONDS):
-            raise TimeoutError(
-                f"No turn to write came within {_TURN_SECONDS} s. A unit of work is open too long, or was opened "
-                "inside another."
-            )
-        try:
-            yield
-        finally:
-            self._writer.release()
+    def system_glance(self) -> Iterator[OrganizationSession]:
+        """Open a look at all organizations for one small statement, without the price of a transaction on SQLite."""
+        with self._session(self.engine, None, system=True) as session:
+            yield session
+
+    @contextmanager
+    def _write(self, organization_id: str | None, *, system: bool) -> Iterator[OrganizationSession]:
+        with self._writer() as bind, self._session(bind, organization_id, system=system) as session, session.begin():
+            session.connection()
+            yield session
+
+    def _writer(self) -> AbstractContextManager[sa.Engine | sa.Connection]:
+        return nullcontext(self._writes) if self._turns is None else self._turns.turn()
 
     @property
     def write_engine(self) -> sa.Engine:
@@ -246,10 +262,13 @@ class Database:
             ids=self.ids,
         )
 
-    def _session(self, bind: sa.Engine, organization_id: str | None, *, system: bool) -> OrganizationSession:
+    def _session(
+        self, bind: sa.Engine | sa.Connection, organization_id: str | None, *, system: bool
+    ) -> OrganizationSession:
         return OrganizationSession(
             bind,
             expire_on_commit=False,
+            join_transaction_mode="create_savepoint",
             organization_id=organization_id,
             system=system,
             clock=self.clock,

@@ -21,6 +21,7 @@ from recaster.infra.logging import configure_logging
 from recaster.infra.sealing import Sealer
 from recaster.infra.settings import Settings
 from recaster.infra.storage import open_storage
+from recaster.remix.stage_runner import StageRunner
 from recaster.remix.workflow import PersonaWorkflow, RemixWorkflow
 from recaster.service.jobs.service import fail, forgive_attempts, running_job_ids
 from recaster.service.sources.opening import open_finder
@@ -70,16 +71,16 @@ def _settle_now_and_then(settings: Settings, database: Database, stop: threading
         client.close()
 
 
-def run_worker(settings: Settings) -> None:
-    """Work until the process is told to stop (SIGTERM or SIGINT)."""
+def run_worker(settings: Settings, run_stage: StageRunner | None = None) -> None:
+    """Work until the process is told to stop (SIGTERM or SIGINT). `run_stage` runs the stages; None: in children."""
     configure_logging(settings.log_level)
     database = open_database(settings)
     worker = EngineWorker(settings, database)
     heavy = threading.Semaphore(settings.render_slots)
     resources = ExitStack()
     finder = resources.enter_context(open_finder(settings, database, open_storage(settings)))
-    remix = RemixWorkflow(settings, database, open_storage(settings), heavy, finder)
-    persona = PersonaWorkflow(settings, database, open_storage(settings), heavy)
+    remix = RemixWorkflow(settings, database, open_storage(settings), heavy, finder, run_stage)
+    persona = PersonaWorkflow(settings, database, open_storage(settings), heavy, run_stage)
     worker.register("remix", lambda job_id: remix.run(job_id, worker))
     worker.register("influencer_create", lambda job_id: persona.run(job_id, worker))
     stop = threading.Event()

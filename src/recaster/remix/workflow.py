@@ -3,7 +3,7 @@
 `RemixWorkflow.run` and `PersonaWorkflow.run` are what the worker registers with the engine. They call each stage through
 the engine's `step`, which remembers the result: after a crash the stages that were finished are not run again. What a
 stage hands on lies in the object store under a name made from its content; the scratch folder may vanish at any time.
-Pixels are touched only in child processes (`recaster.infra.child`).
+Pixels are touched only by whoever runs the stages (`recaster.remix.stage_runner`).
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ from typing import Any, Final, Protocol
 import structlog
 
 from recaster.errors import Cancelled, ConsentMissing, InfluencerUnusable, RecasterError
-from recaster.infra.child import StageCrashed, describe_error, rebuild_error, run_in_child
+from recaster.infra.child import StageCrashed, describe_error, rebuild_error
 from recaster.infra.database import Database, OrganizationSession
-from recaster.infra.models import ModelStore
-from recaster.infra.sandbox import SandboxPolicy
+from recaster.infra.failpoints import Failpoint, reach
 from recaster.infra.settings import Settings
 from recaster.infra.storage import ObjectStore, object_key
 from recaster.remix.analysis import ANALYSIS_VERSION
 from recaster.remix.analysis import FILES as ANALYSIS_FILES
 from recaster.remix.arrival import SourceArrival, put_off
-from recaster.remix.engines import engine_choice
+from recaster.remix.stage_runner import StageRunner, StagesInChildren
 from recaster.service.fetching.errors import TryLater
 from recaster.service.influencers import service as influencers
 from recaster.service.influencers.model import Influencer
@@ -43,10 +42,6 @@ from recaster.service.sources.finding import SourceFinder
 
 STAGE_TRIES: Final = 2
 """How often a stage is started in one attempt when its process dies."""
-STAGE_CPU_SECONDS: Final = 6 * 3600
-"""Processor time of one stage, all its threads together."""
-STAGE_FILE_BYTES: Final = 4_000_000_000
-"""Size of a file that a stage writes: masks and plates of a clip are larger than the clip."""
 INFLUENCER_WAIT_SECONDS: Final = 3600
 """How long a job waits for an influencer that is being prepared."""
 _LONGEST_PAUSE: Final = 30
@@ -74,14 +69,19 @@ class _Workbench:
     """What both workflows share: scratch folders, objects, child processes, and steps that hand on errors as values."""
 
     def __init__(
-        self, settings: Settings, database: Database, storage: ObjectStore, heavy: threading.Semaphore
+        self,
+        settings: Settings,
+        database: Database,
+        storage: ObjectStore,
+        heavy: threading.Semaphore,
+        run_stage: StageRunner | None = None,
     ) -> None:
-        """`heavy` bounds how many stages of this worker run at the same time."""
+        """`heavy` bounds how many stages of this worker run at the same time; `run_stage` is `StagesInChildren`."""
         self.settings = settings
         self.database = database
         self.storage = storage
         self._heavy = heavy
-        self._models = ModelStore(settings.folder("models"))
+        self._run_stage = run_stage or StagesInChildren(settings)
 
     def scratch(self, job_id: str) -> Path:
         """Return the job's scratch folder."""
@@ -104,41 +104,25 @@ class _Workbench:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
         key = object_key(*folder, f"{path.stem}-{digest}{path.suffix}")
         self.storage.put_file(key, path)
+        reach(Failpoint.OBJECT_STORED)
         return key
 
-    def sandbox(self, job_id: str) -> SandboxPolicy:
-        """Return what a stage may do that decodes a stranger's bytes: read the models, write the job's scratch folder."""
-        settings = self.settings
-        return SandboxPolicy(
-            readable=(str(settings.models_folder),),
-            writable=(str(self.scratch(job_id)),),
-            memory_bytes=settings.stage_memory_bytes,
-            cpu_seconds=STAGE_CPU_SECONDS,
-            file_bytes=STAGE_FILE_BYTES,
-            open_files=1024,
-            strict=settings.isolation == "strict",
-        )
-
-    def stage(
-        self, job_id: str, stage: Stage, name: str, request: Mapping[str, Any], *, locked: bool = True
-    ) -> dict[str, Any]:
-        """Run one stage in a child process, with its progress going to the job row.
-
-        `locked=False` is for the one stage that decodes nothing and may have to ask a language model.
-        """
+    def stage(self, job_id: str, stage: Stage, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Run one stage, in a process of its own, with its progress going to the job row."""
         jobs.report(self.database, job_id, stage)
+        reach(Failpoint.STAGE_BEGUN)
         crash: StageCrashed | None = None
         for _ in range(STAGE_TRIES):
             try:
                 with self._heavy:
-                    return run_in_child(
-                        f"recaster.remix.stages:{name}",
-                        {"engines": engine_choice(self.settings, self._models), **request},
+                    result = self._run_stage(
+                        name,
+                        {"scratch": str(self.scratch(job_id)), **request},
                         progress=lambda done, total: jobs.report(self.database, job_id, stage, done / max(total, 1)),
                         is_cancelled=lambda: jobs.is_cancelled(self.database, job_id),
-                        sandbox=self.sandbox(job_id) if locked else None,
-                        environment=self.settings.environment() if locked else None,
                     )
+                reach(Failpoint.STAGE_DONE)
+                return result
             except StageCrashed as error:
                 crash = error
         assert crash is not None
@@ -173,14 +157,16 @@ class RemixWorkflow(_Workbench):
         storage: ObjectStore,
         heavy: threading.Semaphore,
         finder: SourceFinder,
+        run_stage: StageRunner | None = None,
     ) -> None:
-        super().__init__(settings, database, storage, heavy)
+        super().__init__(settings, database, storage, heavy, run_stage)
         self._arrival = SourceArrival(settings, database, storage, finder)
 
     def run(self, job_id: str, steps: Steps) -> None:
         """Do the job. It ends completed, failed with a code, or canceled, whatever goes wrong; nothing is raised."""
         try:
             jobs.begin_attempt(self.database, job_id, self.settings.max_job_attempts)
+            reach(Failpoint.ATTEMPT_BEGUN)
             self._remix(job_id, steps)
         except PutOff:
             # Another workflow of this job goes on after the pause.
@@ -208,9 +194,11 @@ class RemixWorkflow(_Workbench):
         plan = self.attempt(steps, "adapt", lambda: self._adapt(job_id, source, analysis, persona_key))
         rendered = self.attempt(steps, "render", lambda: self._render(job_id, source, analysis, plan, persona_key))
         self.attempt(steps, "finalize", lambda: jobs.begin_finalizing(self.database, job_id))
+        reach(Failpoint.FINALIZING)
         steps.transaction_step(
             "publish", lambda session: completion.complete(session, job_id, _completion(rendered, source))
         )
+        reach(Failpoint.PUBLISHED)
 
     def _persona(self, job_id: str, steps: Steps) -> str:
         key = self.attempt(steps, "influencer", lambda: self._wait_for_persona(job_id))
@@ -339,9 +327,8 @@ class RemixWorkflow(_Workbench):
                 "persona_sha256": hashlib.sha256(persona_key.encode()).hexdigest(),
                 "brand": brand,
                 "plan": str(plan),
-                "engines": {**engine_choice(self.settings, self._models), **engines},
+                "engines": engines,
             },
-            locked=False,
         )
         return {"plan": self.keep(("jobs", job_id), plan)}
 

@@ -19,11 +19,11 @@ routes = Routes("jobs")
 JobId = Annotated[str, Path(alias="jobId")]
 
 
-@routes.get("/v1/jobs/{jobId}", scope="jobs:read", answers=JobView, errors=(NotFound,), etag=True)
+@routes.get("/v1/jobs/{jobId}", scope="jobs:read", answers=JobView, errors=(NotFound,), etag=True, quick=True)
 def get_job(call: Call, job_id: JobId) -> Answer:
     """Show a job; with `If-None-Match` the answer is 304 while nothing has changed."""
     job = service.require_job(call.session, job_id)
-    return Answer(service.view(call.session, job), etag=service.etag(job))
+    return Answer(lambda: service.view(call.session, job), etag=service.etag(job))
 
 
 @routes.get(

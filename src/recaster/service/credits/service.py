@@ -215,8 +215,10 @@ def _wallet(session: OrganizationSession, organization_id: str) -> Wallet:
 
 
 def _lock_wallet(session: OrganizationSession, organization_id: str) -> Wallet:
-    # On SQLite the transaction already holds the one write lock; on Postgres this row is what spenders queue for.
-    wallet = session.get(Wallet, organization_id, with_for_update=True, populate_existing=True)
+    # On SQLite the transaction already holds the one write lock, so what it has read stays true; on Postgres this row is
+    # what spenders queue for.
+    lock = session.get_bind().dialect.name != "sqlite"
+    wallet = session.get(Wallet, organization_id, with_for_update=lock or None, populate_existing=lock)
     if wallet is None:
         raise NotFound("organization", organization_id)
     return wallet
@@ -237,18 +239,17 @@ def _post(
         raise RuntimeError(f"A {kind} of {moved} does not sum to zero.")
     transaction_id = session.new_id("led")
     for account, change in moved.items():
-        if change:
-            session.add(
-                LedgerEntry(
-                    organization_id=wallet.organization_id,
-                    transaction_id=transaction_id,
-                    account=account.value,
-                    amount=change,
-                )
-            )
-            setattr(wallet, account.value, getattr(wallet, account.value) + change)
+        setattr(wallet, account.value, getattr(wallet, account.value) + change)
+    entries = [
+        {
+            "organization_id": wallet.organization_id, "transaction_id": transaction_id, "account": account.value,
+            "amount": change,
+        }
+        for account, change in moved.items()
+        if change
+    ]  # fmt: skip
     # The entries first: the transaction closes them, and the database refuses it where they do not balance.
-    session.flush()
+    session.append(LedgerEntry, entries)
     session.add(
         LedgerTransaction(
             id=transaction_id, organization_id=wallet.organization_id, kind=kind.value, amount=amount, job_id=job_id,

@@ -110,28 +110,39 @@ def archive(session: OrganizationSession, influencer: Influencer) -> None:
 def require_usable(
     session: OrganizationSession, influencer: Influencer, at: datetime, language: str | None = None
 ) -> None:
-    """Return if a remix may use `influencer` at the moment `at` with texts in `language` (default: the project's).
-
-    `pending` and `training` pass: the job waits for them. Called at the POST and again before rendering.
+    """Return if a remix may use `influencer` at the moment `at`, by what the database says now: before rendering.
 
     Raises:
         NotFound: it, or its project, was archived.
-        Conflict: its pictures do not make a persona (`INFLUENCER_FAILED`).
-        ConsentMissing: it is a real person without a grant that covers this use.
+        Conflict, ConsentMissing: as `check_usable` says.
     """
     live = session.scalar(listing(influencer.project_id).where(Influencer.id == influencer.id))
     if live is None:
         raise NotFound("influencer", influencer.id)
-    if live.status == "failed":
+    check_usable(session, live, at, language)
+
+
+def check_usable(
+    session: OrganizationSession, influencer: Influencer, at: datetime, language: str | None = None
+) -> None:
+    """Return if a remix may use an influencer that was just loaded, with texts in `language` (default: the project's).
+
+    `pending` and `training` pass: the job waits for them.
+
+    Raises:
+        Conflict: its pictures do not make a persona (`INFLUENCER_FAILED`).
+        ConsentMissing: it is a real person without a grant that covers this use.
+    """
+    if influencer.status == "failed":
         raise Conflict(
-            f"The influencer {live.id} could not be prepared from its reference images. Give it better ones with "
-            f"POST /v1/influencers/{live.id}/reference-images.",
+            f"The influencer {influencer.id} could not be prepared from its reference images. Give it better ones with "
+            f"POST /v1/influencers/{influencer.id}/reference-images.",
             subcode="INFLUENCER_FAILED",
-            influencerId=live.id,
+            influencerId=influencer.id,
         )
-    if live.origin == "consented_person":
-        spoken = language or session.get_one(Project, live.project_id).primary_language
-        require_grant(stored_consent(live), at=at, format_name=VIDEO_REMIX, language=spoken)
+    if influencer.origin == "consented_person":
+        spoken = language or session.get_one(Project, influencer.project_id).primary_language
+        require_grant(stored_consent(influencer), at=at, format_name=VIDEO_REMIX, language=spoken)
 
 
 def set_reference_images(

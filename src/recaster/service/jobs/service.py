@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from recaster.errors import Cancelled, RecasterError
 from recaster.infra.database import Database, OrganizationSession
+from recaster.infra.failpoints import Failpoint, reach
 from recaster.infra.ids import parse_id
 from recaster.service.content.model import Container, ContainerStatus
 from recaster.service.content.service import assets_of, close_containers
@@ -71,7 +72,9 @@ def open_job(
     )  # fmt: skip
     session.add(job)
     session.flush()
+    reach(Failpoint.ACCEPT_JOB_WRITTEN)
     queue.enqueue_in_transaction(session, workflow=workflow, job_id=job.id, organization_id=session.organization_id)
+    reach(Failpoint.ACCEPT_QUEUED)
     return job
 
 
@@ -333,6 +336,8 @@ def _end(session: OrganizationSession, job: Job, status: JobStatus) -> None:
     job.status = status.value
     job.finished_at = session.now
     _touch(session, job)
+    session.flush()
+    reach(Failpoint.JOB_ENDED)
     containers = session.scalars(sa.select(Container.id).where(Container.job_id == job.id).order_by(Container.id))
     data = JobEventData(
         job_id=job.id, kind=job.kind, status=cast(Any, status.value), project_id=job.project_id,

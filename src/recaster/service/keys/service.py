@@ -14,7 +14,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 import sqlalchemy as sa
 
@@ -47,6 +47,18 @@ Environment = Literal["live", "test"]
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz234567"
 _TOKEN = re.compile(TOKEN_PATTERN, re.ASCII)
+# Every request runs it: plain columns cost half of what mapped objects do.
+_KEYS, _ORGANIZATIONS = ApiKey.__table__, Organization.__table__
+_BY_KEY_ID = (
+    sa.select(
+        _KEYS,
+        _ORGANIZATIONS.c.name.label("organization_name"),
+        _ORGANIZATIONS.c.tier.label("organization_tier"),
+        _ORGANIZATIONS.c.suspended_at.label("organization_suspended_at"),
+    )
+    .join(_ORGANIZATIONS, _ORGANIZATIONS.c.id == _KEYS.c.organization_id)
+    .where(sa.or_(_KEYS.c.key_id == sa.bindparam("public"), _KEYS.c.previous_key_id == sa.bindparam("public")))
+)
 _UNKNOWN = (
     "The API key is missing, malformed, unknown or revoked. Send it as `Authorization: Bearer lp_live_…`; "
     "the operator mints one with `recaster keys mint`."
@@ -141,27 +153,22 @@ def authenticate(session: OrganizationSession, pepper: bytes, authorization: str
     if scheme.lower() != "bearer" or not _TOKEN.fullmatch(token):
         raise Unauthenticated(_UNKNOWN)
     public = _public_part(token)
-    row = session.execute(
-        sa.select(ApiKey, Organization)
-        .join(Organization, Organization.id == ApiKey.organization_id)
-        .where(sa.or_(ApiKey.key_id == public, ApiKey.previous_key_id == public))
-    ).first()
+    key = session.execute(_BY_KEY_ID, {"public": public}).first()
     # An unknown key id costs the same comparison as a known one.
-    expected = _expected_hash(row[0], public, session) if row else "0" * 64
-    if not hmac.compare_digest(expected, _hash(pepper, token)) or row is None:
+    expected = _expected_hash(key, public, session) if key else "0" * 64
+    if not hmac.compare_digest(expected, _hash(pepper, token)) or key is None:
         raise Unauthenticated(_UNKNOWN)
-    key, organization = row
     if key.revoked_at is not None:
         raise Unauthenticated(_UNKNOWN)
     return Principal(
-        organization_id=organization.id,
-        organization_name=organization.name,
-        organization_tier=cast(RateTier, organization.tier),
+        organization_id=key.organization_id,
+        organization_name=key.organization_name,
+        organization_tier=cast(RateTier, key.organization_tier),
         api_key_id=key.id,
         scopes=frozenset(key.scopes),
         tier=cast(RateTier, key.tier),
         environment=cast(Environment, key.environment),
-        suspended="api_key" if key.suspended_at else "organization" if organization.suspended_at else None,
+        suspended="api_key" if key.suspended_at else "organization" if key.organization_suspended_at else None,
     )
 
 
@@ -224,11 +231,11 @@ def _public_part(token: str) -> str:
     return token[8:24]
 
 
-def _expected_hash(key: ApiKey, public: str, session: OrganizationSession) -> str:
+def _expected_hash(key: sa.Row[Any], public: str, session: OrganizationSession) -> str:
     if public == key.key_id:
-        return key.secret_hash
+        return str(key.secret_hash)
     expired = key.previous_expires_at is None or key.previous_expires_at <= session.now
-    return "0" * 64 if expired else key.previous_secret_hash or "0" * 64
+    return "0" * 64 if expired else str(key.previous_secret_hash or "0" * 64)
 
 
 def _hash(pepper: bytes, token: str) -> str:

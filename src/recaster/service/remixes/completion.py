@@ -9,6 +9,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from recaster.infra.database import OrganizationSession
+from recaster.infra.failpoints import Failpoint, reach
 from recaster.service.content.model import Asset, Container, ContainerStatus
 from recaster.service.content.review import approval_of_new_content, tell_of_content
 from recaster.service.credits import service as credits
@@ -90,4 +91,5 @@ def complete(session: OrganizationSession, job_id: str, completion: Completion) 
     tell_of_content(session, "content.generated", container)
     jobs.finish(session, job)
     session.flush()
+    reach(Failpoint.CAPTURED)
     return container.id

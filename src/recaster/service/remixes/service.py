@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from recaster.infra.database import OrganizationSession
+from recaster.infra.failpoints import Failpoint, reach
 from recaster.infra.settings import RateTier, Settings
 from recaster.service.content.service import open_container
 from recaster.service.credits import service as credits
 from recaster.service.errors import BillingExhausted, InvalidTiktokId, RateLimited
-from recaster.service.influencers.service import require_usable
+from recaster.service.influencers.service import check_usable
 from recaster.service.jobs.service import JobQueue, open_job, running_jobs
 from recaster.service.keys.service import Environment
 from recaster.service.layers.service import resolve_wiring
@@ -55,7 +56,7 @@ def accept(
     """
     project = require_project(session, project_id)
     wiring = resolve_wiring(session, project, request.social_account_id, request.influencer_id)
-    require_usable(session, wiring.influencer, session.now)
+    check_usable(session, wiring.influencer, session.now)
     sandbox = environment == "test"
     source = None if sandbox else resolve(session, settings, project, request.tiktok_video_id, verdict)
     source_id = source.id if source is not None else _sandbox_source(request)
@@ -85,6 +86,7 @@ def accept(
     )  # fmt: skip
     if not sandbox:
         credits.reserve(session, job.id, price)
+    reach(Failpoint.ACCEPT_RESERVED)
     return AcceptedView(job_id=job.id, container_ids=[container.id], location_url=f"/v1/jobs/{job.id}")
 
 
