@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
-from recaster.infra.child import run_in_child
+from recaster.infra.child import PROXY_VARIABLES, run_in_child
+from recaster.infra.egress_proxy import EgressProfile, EgressProxy
 from recaster.infra.models import ModelStore
 from recaster.infra.sandbox import SandboxPolicy
 from recaster.infra.settings import Settings
@@ -28,22 +30,42 @@ class StageRunner(Protocol):
         """
 
 
-UNLOCKED: Final = frozenset({"adapt"})
-"""Stages that decode nothing of a stranger's and may have to ask a language model, with the operator's key."""
+ASKING: Final = "adapt"
+"""The one stage that may have to ask a language model, with the operator's key."""
+PROVIDER_WAY: Final = "provider"
+"""Profile of the egress proxy: it leads to the language model of the settings and to nothing else."""
 CPU_SECONDS: Final = 6 * 3600
 """Processor time of one stage, all its threads together."""
 FILE_BYTES: Final = 4_000_000_000
 """Size of a file that a stage writes: masks and plates of a clip are larger than the clip."""
 
 
+def provider_profile(settings: Settings) -> EgressProfile:
+    """Return the way to the language model of the settings. It is allowed by name, wherever its address leads."""
+    parts = urlsplit(settings.copy_base_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return EgressProfile(
+        PROVIDER_WAY,
+        hosts=(),
+        endpoints=frozenset({(parts.hostname or "", port)}),
+        response_bytes=20_000_000,
+        # A model may think for minutes without a word.
+        least_bytes_per_second=0,
+        seconds=1800.0,
+    )
+
+
 class StagesInChildren:
     """Runs each stage in a process of its own, locked up (`recaster.infra.sandbox`): what the product does.
 
-    A stage may write to the folder that its request names as `scratch`, and read that and the models. The engines are those that the settings choose; a request's own `engines` win over them.
+    A stage may write to the folder that its request names as `scratch`, and read that and the models. None has a network,
+    but for the one that may ask a language model: it reaches the egress proxy and through it that model. The engines are those that the settings choose; a request's own `engines` win over them.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, proxy: EgressProxy | None = None) -> None:
+        """`proxy` has the profile `provider_profile`; None where no language model is asked."""
         self._settings = settings
+        self._proxy = proxy
         self._models = ModelStore(settings.folder("models"))
 
     def __call__(
@@ -55,15 +77,29 @@ class StagesInChildren:
             {**request, "engines": {**engine_choice(self._settings, self._models), **request.get("engines", {})}},
             progress=progress,
             is_cancelled=is_cancelled,
-            sandbox=None if stage in UNLOCKED else self._policy(request["scratch"]),
-            environment=None if stage in UNLOCKED else self._settings.environment(),
+            sandbox=self._policy(stage, request["scratch"]),
+            environment=self._environment(stage),
         )
 
-    def _policy(self, scratch: str) -> SandboxPolicy:
+    def _asks(self, stage: str) -> EgressProxy | None:
+        return self._proxy if stage == ASKING and self._settings.copy_adapter == "provider" else None
+
+    def _environment(self, stage: str) -> dict[str, str]:
+        environment = self._settings.environment()
+        proxy = self._asks(stage)
+        if proxy is not None:
+            environment["RECASTER_COPY_API_KEY"] = self._settings.copy_api_key.get_secret_value()
+            environment |= dict.fromkeys(PROXY_VARIABLES, proxy.url(PROVIDER_WAY))
+        return environment
+
+    def _policy(self, stage: str, scratch: str) -> SandboxPolicy:
         settings = self._settings
+        proxy = self._asks(stage)
         return SandboxPolicy(
             readable=(str(settings.models_folder),),
             writable=(scratch,),
+            network="none" if proxy is None else "proxy",
+            proxy_socket="" if proxy is None else proxy.socket_path,
             memory_bytes=settings.stage_memory_bytes,
             cpu_seconds=CPU_SECONDS,
             file_bytes=FILE_BYTES,
