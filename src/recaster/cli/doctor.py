@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import av
@@ -20,6 +21,9 @@ from recaster.infra.isolation import examine_isolation
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.infra.storage import StorageError, open_storage
+from recaster.media.faces.neural import declared_engines, execution_providers, load_engine, read_declaration
+from recaster.media.overlays.tesseract import find_tesseract
+from recaster.remix.face_engines import ONNX, FaceChoice
 from recaster.service.fetching import breaker
 from recaster.service.fetching.ytdlp import installed_versions
 
@@ -63,7 +67,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _python()
     yield _home(settings)
     yield from _models(settings)
+    yield from _face_engines(settings)
     yield _encoder()
+    yield _other_scripts()
     yield from _isolation(settings)
     yield from _sources(settings)
     for subject, look in (("database", _database), ("object store", _storage)):
@@ -100,10 +106,49 @@ def _models(settings: Settings) -> Iterator[Finding]:
             yield Finding(f"model {status.model.name}", "broken", found, "run `recaster models install`")
 
 
+def _face_engines(settings: Settings) -> Iterator[Finding]:
+    """What the operator added and what the settings chose; a chosen engine that cannot be used is broken."""
+    choice = FaceChoice.of(settings)
+    chosen = {choice.swapper.removeprefix(ONNX), choice.restorer, choice.parser}
+    folder = Path(choice.folder)
+    described = list(declared_engines(folder))
+    for name in described:
+        use = "in use" if name in chosen else "not chosen"
+        try:
+            declared = read_declaration(folder, name)
+            load_engine(folder, name, declared.kind, choice.allowed)
+        except RecasterError as error:
+            state: Literal["warning", "broken"] = "broken" if name in chosen else "warning"
+            yield Finding(f"face engine {name}", state, f"{use}: {error.message}", "see docs/face-generators.md")
+        else:
+            licences = ", ".join(sorted({file.licence for file in declared.files}))
+            digest = declared.network.sha256[:12]
+            yield Finding(f"face engine {name}", "ok", f"{declared.kind}, {use}, {licences}, sha256 {digest}…")
+    try:
+        names = ", ".join(f"{part} {name}" for part, name in choice.names().items())
+    except RecasterError as error:
+        yield Finding("face engines", "broken", error.message, "change the settings or see docs/face-generators.md")
+    else:
+        yield Finding("face engines", "ok", f"{names}; networks run on {execution_providers(choice.device)[0]}")
+
+
 def _encoder() -> Finding:
     if "libx264" in av.codecs_available:
         return Finding("encoder", "ok", f"libx264, FFmpeg libraries of PyAV {av.__version__}")
     return Finding("encoder", "broken", "libx264 is not in this build of PyAV", "install the locked PyAV wheel")
+
+
+def _other_scripts() -> Finding:
+    reader = find_tesseract()
+    if reader is not None:
+        return Finding("other scripts", "ok", f"Tesseract reads {', '.join(reader.languages)}, less surely than Latin")
+    return Finding(
+        "other scripts",
+        "warning",
+        "Tesseract with one of its languages for Cyrillic, Arabic, Devanagari, Thai or Korean is not installed: such text "
+        "is found and erased, but not read",
+        "install for example the Debian packages tesseract-ocr and tesseract-ocr-rus",
+    )
 
 
 _STEPS = {

@@ -27,6 +27,8 @@ from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.remix.worker import run_worker
 
+GRACE_SECONDS = 5
+"""How long open requests (event streams above all) may go on after the signal to stop."""
 LEAST_WORKER_LIFE = 5.0
 """Seconds; a worker that lives shorter is not started again at once."""
 
@@ -46,7 +48,14 @@ def serve(
     address, number = host or settings.host, port if port is not None else settings.port
     typer.echo(f"Recaster listens on http://{address}:{number} (home {settings.home})", err=True)
     try:
-        uvicorn.run(create_app(settings), host=address, port=number, log_config=None, server_header=False)
+        uvicorn.run(
+            create_app(settings),
+            host=address,
+            port=number,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
     finally:
         if keeper is not None:
             keeper.stop()

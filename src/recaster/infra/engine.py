@@ -33,6 +33,7 @@ QUEUE: Final = "jobs"
 """All jobs wait in one queue, partitioned by organization so that a full one starves nobody."""
 
 _SCHEMA = "dbos"
+_BATCH = 500
 _LOG = structlog.get_logger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -110,6 +111,16 @@ class EngineClient:
         numbers = [int(name.partition(".")[2]) for name in found if name.startswith(f"{job_id}.")]
         last = found.get(f"{job_id}.{max(numbers)}" if numbers else job_id)
         return str(last.status) if last is not None else None
+
+    def statuses(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """Return the engine's word for each of the jobs that it knows."""
+        found: dict[str, str] = {}
+        for start in range(0, len(job_ids), _BATCH):
+            part = self._client.list_workflows(
+                workflow_ids=list(job_ids[start : start + _BATCH]), load_input=False, load_output=False
+            )
+            found |= {workflow.workflow_id: str(workflow.status) for workflow in part}
+        return found
 
     def pending_of(self, executor_ids: Sequence[str]) -> list[str]:
         """Return the jobs that the named workers have begun and not ended."""

@@ -11,6 +11,7 @@ from recaster.infra.egress_proxy import EgressProfile, EgressProxy
 from recaster.infra.models import ModelStore
 from recaster.infra.sandbox import SandboxPolicy
 from recaster.infra.settings import Settings
+from recaster.media.overlays import find_tesseract
 from recaster.media.progress import Progress
 from recaster.remix.engines import engine_choice
 
@@ -19,9 +20,14 @@ class StageRunner(Protocol):
     """Runs one stage of the work to its end."""
 
     def __call__(
-        self, stage: str, request: Mapping[str, Any], *, progress: Progress, is_cancelled: Callable[[], bool]
+        self,
+        stage: str,
+        request: Mapping[str, Any],
+        *,
+        progress: Progress,
+        is_cancelled: Callable[[], bool],
     ) -> dict[str, Any]:
-        """Do the stage on a JSON request and return its JSON result.
+        """Do the stage on a JSON request, whose `scratch` is the job's folder, and return its JSON result.
 
         Raises:
             Cancelled: `is_cancelled` said yes.
@@ -32,6 +38,8 @@ class StageRunner(Protocol):
 
 ASKING: Final = "adapt"
 """The one stage that may have to ask a language model, with the operator's key."""
+READING: Final = ("analyse", "render")
+"""Stages that read text, for which they may start Tesseract where it is installed."""
 PROVIDER_WAY: Final = "provider"
 """Profile of the egress proxy: it leads to the language model of the settings and to nothing else."""
 CPU_SECONDS: Final = 6 * 3600
@@ -69,7 +77,12 @@ class StagesInChildren:
         self._models = ModelStore(settings.folder("models"))
 
     def __call__(
-        self, stage: str, request: Mapping[str, Any], *, progress: Progress, is_cancelled: Callable[[], bool]
+        self,
+        stage: str,
+        request: Mapping[str, Any],
+        *,
+        progress: Progress,
+        is_cancelled: Callable[[], bool],
     ) -> dict[str, Any]:
         """Run the function of `recaster.remix.stages` that bears the stage's name."""
         return run_in_child(
@@ -96,7 +109,7 @@ class StagesInChildren:
         settings = self._settings
         proxy = self._asks(stage)
         return SandboxPolicy(
-            readable=(str(settings.models_folder),),
+            readable=(str(settings.models_folder), str(settings.engines_folder)),
             writable=(scratch,),
             network="none" if proxy is None else "proxy",
             proxy_socket="" if proxy is None else proxy.socket_path,
@@ -104,5 +117,6 @@ class StagesInChildren:
             cpu_seconds=CPU_SECONDS,
             file_bytes=FILE_BYTES,
             open_files=1024,
+            programs=stage in READING and find_tesseract() is not None,
             strict=settings.isolation == "strict",
         )

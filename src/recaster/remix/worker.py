@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Final, Protocol
@@ -42,8 +43,8 @@ _LOG = structlog.get_logger(__name__)
 class EngineStatus(Protocol):
     """What `settle_abandoned` needs of the engine."""
 
-    def status(self, job_id: str) -> str | None:
-        """Return the engine's word for the job."""
+    def statuses(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """Return the engine's word for each job."""
 
 
 def settle_abandoned(database: Database, engine: EngineStatus) -> list[str]:
@@ -52,12 +53,11 @@ def settle_abandoned(database: Database, engine: EngineStatus) -> list[str]:
     It takes a database that was away at the very moment of the end. A workflow ends its job before it ends itself, so a
     job that is only just finishing is never among them.
     """
-    settled = []
-    for job_id in running_job_ids(database):
-        status = engine.status(job_id)
-        if status in ENDED:
-            fail(database, job_id, RuntimeError(f"The workflow ended as {status} and left its job running."))
-            settled.append(job_id)
+    # The jobs first: a workflow that ends meanwhile has ended its job before, and `fail` leaves ended jobs alone.
+    statuses = engine.statuses(running_job_ids(database))
+    settled = sorted(job_id for job_id, status in statuses.items() if status in ENDED)
+    for job_id in settled:
+        fail(database, job_id, RuntimeError(f"The workflow ended as {statuses[job_id]} and left its job running."))
     return settled
 
 

@@ -33,7 +33,7 @@ from recaster.service.influencers import service as influencers
 from recaster.service.influencers.model import Influencer
 from recaster.service.jobs import service as jobs
 from recaster.service.jobs.model import Job, Stage
-from recaster.service.projects import service as projects
+from recaster.service.projects.model import Project
 from recaster.service.remixes import completion
 from recaster.service.remixes.service import WORKFLOW as REMIX
 from recaster.service.sandbox import service as sandbox
@@ -314,7 +314,8 @@ class RemixWorkflow(_Workbench):
     ) -> dict[str, str]:
         with self.database.system_read() as session:
             influencer = self._influencer(session, job_id)
-            brand = brand_record(projects.require_project(session, influencer.project_id), influencer)
+            # Whether the project was archived meanwhile is judged once, before rendering, and said in its own words.
+            brand = brand_record(session.get_one(Project, influencer.project_id), influencer)
             # The sandbox asks no language model: its results are the same every time, and cost nobody anything.
             engines = {"copy_adapter": "formula"} if session.get_one(Job, job_id).environment == "test" else {}
         plan = self.scratch(job_id) / "plan.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +142,8 @@ def test_a_job_whose_workflow_has_ended_is_settled(
     database: Database, job_id: str, status: str | None, settled: bool
 ) -> None:
     class Engine:
-        def status(self, job_id: str) -> str | None:
-            return status
+        def statuses(self, job_ids: Sequence[str]) -> dict[str, str]:
+            return dict.fromkeys(job_ids, status) if status else {}
 
     assert settle_abandoned(database, Engine()) == ([job_id] if settled else [])
     assert load(database, job_id)[0].status == ("failed" if settled else "running")

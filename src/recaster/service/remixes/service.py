@@ -23,7 +23,7 @@ from recaster.service.sources.service import resolve
 
 WORKFLOW: Final = "remix"
 """Name under which the worker registers the work."""
-KIND: Final = "content_generate"
+KIND: Final = credits.PAID_KIND
 """Kind of the job, in the contract's words."""
 
 
