@@ -113,6 +113,7 @@ class StagesInChildren:
             writable=(scratch,),
             network="none" if proxy is None else "proxy",
             proxy_socket="" if proxy is None else proxy.socket_path,
+            proxy_port=0 if proxy is None else proxy.port,
             memory_bytes=settings.stage_memory_bytes,
             cpu_seconds=CPU_SECONDS,
             file_bytes=FILE_BYTES,

@@ -240,6 +240,7 @@ class YtDlpFetcher:
                 writable=(str(folder) if folder else scratch,),
                 network="proxy",
                 proxy_socket=self._proxy.socket_path,
+                proxy_port=self._proxy.port,
                 memory_bytes=_MEMORY_BYTES,
                 cpu_seconds=120,
                 file_bytes=self._settings.max_video_bytes + 1_000_000,
