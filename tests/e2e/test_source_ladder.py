@@ -36,6 +36,7 @@ WORKER = textwrap.dedent(
     from recaster.infra.settings import Settings
     from recaster.infra.storage import open_storage
     from recaster.remix.workflow import RemixWorkflow
+    from recaster.service.credits.service import capture
     from recaster.service.fetching.errors import TryLater
     from recaster.service.jobs import service as jobs
     from recaster.service.sources.finding import SourceFinder
@@ -65,7 +66,11 @@ WORKER = textwrap.dedent(
         # What comes after the source is not what this test is about.
         def _remix(self, job_id, steps):
             source = self._source(job_id, steps)
-            steps.transaction_step("publish", lambda session: jobs.finish(session, jobs.locked_running(session, job_id)))
+            steps.transaction_step("publish", lambda session: self._publish(session, job_id))
+
+        def _publish(self, session, job_id):
+            jobs.finish(session, jobs.locked_running(session, job_id))
+            capture(session, job_id)
 
         def _fetch(self, job_id):
             try:
