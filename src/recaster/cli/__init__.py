@@ -17,6 +17,7 @@ from recaster.cli.api import openapi
 from recaster.cli.console import fail
 from recaster.cli.demo import demo
 from recaster.cli.doctor import doctor
+from recaster.cli.faces import persona_app, swap
 from recaster.cli.remix import remix
 from recaster.cli.serve import serve, work
 from recaster.errors import RecasterError
@@ -31,6 +32,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(models.app, name="models")
+app.add_typer(persona_app, name="persona")
 app.add_typer(keys_app, name="keys")
 app.add_typer(projects_app, name="projects")
 app.add_typer(credits_app, name="credits")
@@ -38,6 +40,7 @@ app.command()(doctor)
 app.command()(serve)
 app.command("worker")(work)
 app.command()(remix)
+app.command()(swap)
 app.command()(demo)
 app.command()(openapi)
 

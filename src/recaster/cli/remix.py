@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from recaster.cli.console import AsJson, progress_bars, show_json, show_table
-from recaster.errors import InvalidInput
+from recaster.cli.faces import pictures_in
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.media.copywriting import BrandProfile
@@ -18,8 +18,6 @@ from recaster.media.faces import prepare_persona
 from recaster.remix import steps
 from recaster.remix.engines import Engines, engine_choice
 from recaster.remix.face_engines import with_swapper
-
-PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def remix(
@@ -37,14 +35,7 @@ def remix(
 ) -> None:
     """Remix a local video: new texts, new face, same sound and timing."""
     profile = BrandProfile.from_toml(brand)
-    pictures = sorted(path for path in persona.iterdir() if path.suffix.lower() in PICTURES)
-    if not pictures:
-        raise InvalidInput(
-            f"There is no picture in {persona}. Put JPEG, PNG or WebP files of one person there.",
-            field="persona",
-            value=str(persona),
-            limit=", ".join(PICTURES),
-        )
+    pictures = pictures_in(persona)
     output.parent.mkdir(parents=True, exist_ok=True)
     settings = with_swapper(Settings(), swapper)
     engines = Engines.from_choice(engine_choice(settings, ModelStore(settings.folder("models"))))

@@ -99,7 +99,7 @@ class Puppet:
     """
 
     def __init__(self, pictures: Path, models: Mapping[str, Path]) -> None:
-        faces = FaceModels(models["face_detector"], models["face_embedder"], models["face_landmarks"])
+        faces = FaceModels.of(models)
         detector, landmarker = FaceDetector(faces), FaceLandmarker(faces)
         selfie = read_picture(pictures, "amateur_selfie")
         found = detector.find(selfie)

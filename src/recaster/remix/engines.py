@@ -73,11 +73,7 @@ class Engines:
 
     def face_models(self) -> FaceModels:
         """Return the model files of the face room."""
-        return FaceModels(
-            detector=self.models["face_detector"],
-            embedder=self.models["face_embedder"],
-            landmarks=self.models["face_landmarks"],
-        )
+        return FaceModels.of(self.models)
 
     def swapper(self) -> FaceSwapper:
         """Return a new face swapper."""

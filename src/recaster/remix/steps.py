@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import regex
 from recaster.errors import MediaInvalid, OutputRejected
 from recaster.infra.files import atomic_file
 from recaster.media.copywriting import BrandProfile, CopyLine, CopyRequest, FitVerdict
-from recaster.media.faces import FaceTrack, Persona, analyse_faces, similarity
+from recaster.media.faces import FaceTrack, Persona, analyse_faces, judge, similarity
 from recaster.media.overlays import Box, OverlayTrack, TextDrawer, TextLayout, appearance
 from recaster.media.progress import Progress, silent
 from recaster.media.quality import Inspection, Measure, at_least, at_most, inspect_timing, text_similarity
@@ -126,7 +126,11 @@ def adapt(
         PlannedFace(
             track_id=face.id,
             action="swap" if face.id == on_camera.id else "leave",
-            reason="The on-camera person." if face.id == on_camera.id else "Not the on-camera person.",
+            reason=" ".join(
+                ("The on-camera person.", *judge(face).reasons)
+                if face.id == on_camera.id
+                else ("Not the on-camera person.",)
+            ),
         )
         for face in analysis.faces.tracks
     )
@@ -181,8 +185,12 @@ def render(
         portions.next(),
         keep_slab=frozenset(overlay.track_id for overlay in replaced if overlay.reuse_slab),
     )
-    swapping = any(face.action == "swap" for face in plan.faces)
-    session = engines.swapper().begin(persona, analysis.faces, facts, clip, portions.next()) if swapping else None
+    swapped = next((face.track_id for face in plan.faces if face.action == "swap"), None)
+    learning = portions.next()
+    session = None
+    if swapped is not None:
+        people = replace(analysis.faces, on_camera=swapped)
+        session = engines.swapper().begin(persona, people, facts, clip, learning)
     report = portions.next()
     with VideoWriter(target, facts, source=clip) as writer:
         for frame in read_frames(clip):

@@ -35,7 +35,7 @@ def camera(puppet: Puppet) -> np.ndarray:
 @pytest.fixture(scope="module")
 def measure(puppet: Puppet, camera: np.ndarray, model_files: Mapping[str, Path]) -> Measure:
     """Landmarks of the face that is seen when the person takes a pose."""
-    models = FaceModels(model_files["face_detector"], model_files["face_embedder"], model_files["face_landmarks"])
+    models = FaceModels.of(model_files)
     detector, landmarker = FaceDetector(models), FaceLandmarker(models)
 
     def points(pose: Pose) -> np.ndarray:
@@ -106,7 +106,7 @@ def test_shoulders_stay_when_the_head_turns(puppet: Puppet, camera: np.ndarray) 
 
 
 def test_what_is_behind_her_shows_nobody(puppet: Puppet, model_files: Mapping[str, Path]) -> None:
-    models = FaceModels(model_files["face_detector"], model_files["face_embedder"], model_files["face_landmarks"])
+    models = FaceModels.of(model_files)
     assert FaceDetector(models).find(puppet.background) == ()
 
 

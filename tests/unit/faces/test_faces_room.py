@@ -34,7 +34,7 @@ FRAMES = 24
 
 @pytest.fixture(scope="module")
 def models(model_files: Mapping[str, Path]) -> FaceModels:
-    return FaceModels(model_files["face_detector"], model_files["face_embedder"], model_files["face_landmarks"])
+    return FaceModels.of(model_files)
 
 
 @pytest.fixture(scope="module")
