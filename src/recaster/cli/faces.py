@@ -145,4 +145,3 @@ def _persona(path: Path, models: FaceModels, progress: Progress) -> Persona:
     if path.is_dir():
         return prepare_persona(pictures_in(path), models, progress)
     return Persona.load(path)
-
