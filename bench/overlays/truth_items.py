@@ -18,7 +18,17 @@ import emoji
 import numpy as np
 from numpy.typing import NDArray
 
-from recaster.media.overlays import Animation, OverlayLine, OverlayRole, OverlayTrack, Shadow, Slab, Stroke, TextStyle
+from recaster.media.overlays import (
+    Animation,
+    OverlayEmoji,
+    OverlayLine,
+    OverlayRole,
+    OverlayTrack,
+    Shadow,
+    Slab,
+    Stroke,
+    TextStyle,
+)
 from recaster.media.overlays.model import Polygon
 from recaster.media.video import find_shots, probe
 from recaster.media.video.model import Mask, Shot, VideoFacts
@@ -95,7 +105,9 @@ class Item:
         if entry.get("reveal_frames_per_char"):
             enter = Animation("typed", entry["reveal_frames_per_char"] * sum(map(len, entry["text"].split("\n"))))
         lines = _lines(entry)
-        points = np.array([line.polygon for line in lines]).reshape(-1, 2)
+        points = np.array([p for line in lines for p in (line.polygon, *(e.polygon for e in line.emoji))]).reshape(
+            -1, 2
+        )
         pad_x = style.slab.padding_x if style.slab else 0.0
         pad_y = style.slab.padding_y if style.slab else 0.0
         reach_x = max(pad_x, style.stroke.width if style.stroke else 0.0)
@@ -162,26 +174,31 @@ def _style(entry: dict[str, Any]) -> TextStyle:
         align=entry["align"],
         line_spacing=1.28,
         rotation=float(-entry["rotation_deg"]),
+        active_fill=tuple(entry["hi_fill"][:3]) if entry.get("hi_fill") else None,
+        active_slab=tuple(entry["hi_box"][:3]) if entry.get("hi_box") else None,
     )
 
 
 def _lines(entry: dict[str, Any]) -> tuple[OverlayLine, ...]:
-    """The lines with their emoji, which the truth lists beside them."""
-    texts = entry["text"].split("\n")
+    """The lines with their emoji, which the truth lists beside them. A line of emoji only stands in its emoji's place."""
     worded = iter(entry["lines"])
     turn = math.radians(-entry["style"]["rotation_deg"])
-    pictures = [np.array(e["polygon"]) for e in entry["emoji"]]
-    found = []
     taken = 0
-    for text in texts:
+    found = []
+    for text in entry["text"].split("\n"):
         count = len(emoji.emoji_list(text))
-        own = pictures[taken : taken + count]
+        own = tuple(
+            OverlayEmoji(one["char"], _around(np.array(one["polygon"]), turn), 1.0)
+            for one in entry["emoji"][taken : taken + count]
+        )
         taken += count
-        polygons = list(own)
         if emoji.replace_emoji(text, "").strip():
-            polygons.append(np.array(next(worded)["polygon"]))
-        if polygons:
-            found.append(OverlayLine(text, _around(np.concatenate(polygons), turn), 1.0))
+            place = np.array(next(worded)["polygon"])
+        elif own:
+            place = np.array([one.polygon for one in own]).reshape(-1, 2)
+        else:
+            continue
+        found.append(OverlayLine(text, _around(place, turn), 1.0, own))
     return tuple(found)
 
 

@@ -19,6 +19,7 @@ from recaster.media.overlays import (
     TextEraser,
     TextModels,
     TextReader,
+    find_tesseract,
 )
 from recaster.remix.face_engines import FaceChoice
 
@@ -57,11 +58,12 @@ class Engines:
     @property
     def names(self) -> dict[str, str]:
         """Names and versions of the chosen engines, as stored in a plan."""
-        return {"reader": "pp-ocrv6-small/1", "eraser": "temporal/1", "drawer": "skia/1", **self.faces.names()}
+        return {"reader": "pp-ocrv6-small/2", "eraser": "temporal/1", "drawer": "skia/1", **self.faces.names()}
 
     def reader(self) -> TextReader:
         """Return a new text reader."""
-        return RapidTextReader(TextModels(self.models["text_detector"], self.models["text_recogniser"]))
+        models = TextModels(self.models["text_detector"], self.models["text_recogniser"])
+        return RapidTextReader(models, scripts=find_tesseract())
 
     def eraser(self) -> TextEraser:
         """Return a new text eraser, for one clip."""

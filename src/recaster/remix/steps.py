@@ -183,7 +183,6 @@ def render(
         analysis.shots,
         tuple(tracks[overlay.track_id] for overlay in replaced),
         portions.next(),
-        keep_slab=frozenset(overlay.track_id for overlay in replaced if overlay.reuse_slab),
     )
     swapped = next((face.track_id for face in plan.faces if face.action == "swap"), None)
     learning = portions.next()

@@ -50,12 +50,17 @@ def _hook(tracks: Sequence[OverlayTrack], facts: VideoFacts) -> OverlayTrack | N
         track
         for track in tracks
         if track.first_frame <= second
+        and track.last_frame - track.first_frame >= 0.5 * second
         and (track.box[1] + track.box[3]) / 2 < 0.5 * facts.height
         and not starts_item(track.text)
         and not _HANDLE.match(track.text)
     ]
     point_of_view = [track for track in early if _POINT_OF_VIEW.match(track.text)]
-    return max(point_of_view or early, key=lambda track: (track.style.size, -track.box[1]), default=None)
+    return max(
+        point_of_view or early,
+        key=lambda track: (track.style.size * min(3.0, len(track.text) / 12), -track.box[1]),
+        default=None,
+    )
 
 
 def _role(track: OverlayTrack, tracks: Sequence[OverlayTrack], facts: VideoFacts) -> OverlayRole:
@@ -74,12 +79,26 @@ def _role(track: OverlayTrack, tracks: Sequence[OverlayTrack], facts: VideoFacts
 
 
 def _is_caption(track: OverlayTrack, tracks: Sequence[OverlayTrack], facts: VideoFacts) -> bool:
-    """A caption is one of at least three short-lived blocks that follow each other in one place."""
+    """A caption is short-lived, stands in the lower half or in a row of others, and takes turns with others in its place.
+
+    A single one is known by its place and its kind: outlined type without a box, centred, where captions stand.
+    """
+    rate = float(facts.average_rate)
 
     def brief(one: OverlayTrack) -> bool:
-        return one.last_frame - one.first_frame + 1 <= _CAPTION_SECONDS * float(facts.average_rate)
+        return one.last_frame - one.first_frame + 1 <= _CAPTION_SECONDS * rate
 
     def same_place(one: OverlayTrack) -> bool:
         return abs((one.box[1] + one.box[3]) - (track.box[1] + track.box[3])) < 2 * track.style.size
 
-    return brief(track) and sum(brief(one) and same_place(one) for one in tracks) >= 3
+    def takes_turns(one: OverlayTrack) -> bool:
+        return one.first_frame > track.last_frame or one.last_frame < track.first_frame
+
+    if not brief(track):
+        return False
+    middle = (track.box[1] + track.box[3]) / 2 / facts.height
+    others = sum(brief(one) and same_place(one) and takes_turns(one) for one in tracks if one is not track)
+    if others >= 2 or (others == 1 and middle > 0.5):
+        return True
+    centred = abs((track.box[0] + track.box[2]) / 2 - facts.width / 2) < 0.06 * facts.width
+    return centred and 0.6 < middle < 0.88 and track.style.slab is None and not track.offsets
