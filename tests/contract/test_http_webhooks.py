@@ -36,7 +36,7 @@ ALL = ["job.completed", "job.failed", "job.canceled", "content.generated", "cont
 
 @pytest.fixture
 def settings(tmp_path: Path, empty_database: Path) -> Settings:
-    from conftest import POSTGRES, copy_postgres
+    from worlds import POSTGRES, copy_postgres
 
     home = tmp_path / "home"
     home.mkdir()

@@ -101,6 +101,14 @@ _SIGNATURE_HEADERS = {
 }
 
 
+_FORM: dict[str, Any] = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
+    "additionalProperties": {"type": "string"},
+}
+
+
 def _webhooks(schemas: dict[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {}
     for name in EVENT_NAMES:
@@ -182,6 +190,8 @@ def _complete(described: dict[str, Any], operation: Operation, shared: dict[str,
     for response in responses.values():
         response["headers"] = _headers(operation)
     responses |= _error_responses(operation, shared)
+    if operation.form:
+        described["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}
     parameters = []
     if operation.etag or operation.ranges:
         parameters.append(_parameter("If-None-Match", "`ETag` of the answer that the client has.", {"type": "string"}))

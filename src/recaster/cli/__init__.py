@@ -23,6 +23,7 @@ from recaster.cli.remix import remix
 from recaster.cli.restore import erase, reset
 from recaster.cli.secrets import secrets_app
 from recaster.cli.serve import serve, work
+from recaster.cli.sources import app as sources_app
 from recaster.errors import RecasterError
 
 __all__ = ["app", "main"]
@@ -41,6 +42,7 @@ app.add_typer(projects_app, name="projects")
 app.add_typer(credits_app, name="credits")
 app.add_typer(organizations_app, name="organizations")
 app.add_typer(secrets_app, name="secrets")
+app.add_typer(sources_app, name="sources")
 app.command()(doctor)
 app.command()(serve)
 app.command("worker")(work)

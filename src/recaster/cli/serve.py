@@ -20,6 +20,7 @@ from recaster.api.app import create_app
 from recaster.errors import NotInstalled, RecasterError
 from recaster.infra.database import open_database
 from recaster.infra.engine import migrate_engine
+from recaster.infra.isolation import require_isolation
 from recaster.infra.logging import configure_logging
 from recaster.infra.migrations import upgrade
 from recaster.infra.models import ModelStore
@@ -41,6 +42,7 @@ def serve(
     settings = Settings()
     configure_logging(settings.log_level)
     _require_models(settings)
+    require_isolation(settings)
     _bring_up_to_date(settings)
     keeper = _WorkerKeeper() if worker else None
     address, number = host or settings.host, port if port is not None else settings.port
@@ -63,6 +65,7 @@ def work(tied: Annotated[bool, typer.Option(hidden=True, help="End when standard
     """Run a worker: takes jobs from the database and does them."""
     settings = Settings()
     _require_models(settings)
+    require_isolation(settings)
     _bring_up_to_date(settings)
     if tied:
         threading.Thread(target=_end_with_server, daemon=True).start()

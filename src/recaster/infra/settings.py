@@ -252,6 +252,11 @@ class Settings(BaseSettings):
         """Where model files are installed."""
         return self.home / "models"
 
+    @property
+    def engines_folder(self) -> Path:
+        """Where an operator puts face networks of their own."""
+        return self.home / "face-engines"
+
     def folder(self, name: Literal["objects", "work", "models", "secrets"]) -> Path:
         """Return one of the folders in `home`, made with rights for its owner alone if it was not there."""
         path = self.home / name

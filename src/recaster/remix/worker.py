@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Protocol
 
@@ -25,6 +26,7 @@ from recaster.infra.storage import open_storage
 from recaster.remix.stage_runner import StageRunner
 from recaster.remix.workflow import PersonaWorkflow, RemixWorkflow
 from recaster.service.jobs.service import fail, forgive_attempts, running_job_ids
+from recaster.service.sources.opening import open_finder
 from recaster.service.webhooks.delivery import DeliveryLoop, Dispatcher
 
 GRACE_SECONDS = 5
@@ -81,7 +83,9 @@ def run_worker(settings: Settings, run_stage: StageRunner | None = None) -> None
     database = open_database(settings)
     worker = EngineWorker(settings, database)
     heavy = threading.Semaphore(settings.render_slots)
-    remix = RemixWorkflow(settings, database, open_storage(settings), heavy, run_stage)
+    resources = ExitStack()
+    finder = resources.enter_context(open_finder(settings, database, open_storage(settings)))
+    remix = RemixWorkflow(settings, database, open_storage(settings), heavy, finder, run_stage)
     persona = PersonaWorkflow(settings, database, open_storage(settings), heavy, run_stage)
     worker.register("remix", lambda job_id: remix.run(job_id, worker))
     worker.register("influencer_create", lambda job_id: persona.run(job_id, worker))
@@ -104,4 +108,5 @@ def run_worker(settings: Settings, run_stage: StageRunner | None = None) -> None
         unfinished = worker.running()
         worker.shutdown(GRACE_SECONDS)
         forgive_attempts(database, unfinished)
+        resources.close()
         database.dispose()
