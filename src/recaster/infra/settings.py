@@ -204,7 +204,10 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="`redis://…` of the server that counts request budgets, if there is one."
     )
     event_retention_days: int = Field(
-        default=30, ge=1, le=3650, description="How long events and ended webhook deliveries are kept."
+        default=30,
+        ge=1,
+        le=3650,
+        description="How long events, ended webhook deliveries and the engine's records of ended jobs are kept.",
     )
 
     @field_validator("home", mode="after")
