@@ -72,6 +72,9 @@ _HEADERS: dict[str, Any] = {
     "Idempotent-Replayed": _header("`true` where this is the kept answer of an earlier request with the same key."),
 }
 
+_IDEMPOTENCY_KEY = r'^([!#-~][!-~]{0,254}|"[!#-~]{1,255}")$'
+"""Visible ASCII, as it is or in double quotes."""
+
 _MEANINGS = {
     200: "Done.",
     201: "Made.",
@@ -195,7 +198,7 @@ def _complete(described: dict[str, Any], operation: Operation, shared: dict[str,
     if operation.idempotent:
         success["headers"]["Idempotent-Replayed"] = {"$ref": "#/components/headers/Idempotent-Replayed"}
         meaning = "The same key and body within 24 h answers the first response again."
-        parameters.append(_parameter("Idempotency-Key", meaning, {"type": "string", "minLength": 1, "maxLength": 257}))
+        parameters.append(_parameter("Idempotency-Key", meaning, {"type": "string", "pattern": _IDEMPOTENCY_KEY}))
     if parameters:
         described.setdefault("parameters", []).extend(parameters)
     described["x-idempotent"] = operation.idempotent

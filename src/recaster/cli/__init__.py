@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from recaster import __version__
 from recaster.cli import models
-from recaster.cli.accounts import credits_app, keys_app, projects_app
+from recaster.cli.accounts import credits_app, keys_app, organizations_app, projects_app
 from recaster.cli.api import openapi
 from recaster.cli.console import fail
 from recaster.cli.demo import demo
@@ -21,7 +21,9 @@ from recaster.cli.faces import persona_app, swap
 from recaster.cli.overlays import read
 from recaster.cli.remix import remix
 from recaster.cli.restore import erase, reset
+from recaster.cli.secrets import secrets_app
 from recaster.cli.serve import serve, work
+from recaster.cli.sources import app as sources_app
 from recaster.errors import RecasterError
 
 __all__ = ["app", "main"]
@@ -38,6 +40,9 @@ app.add_typer(persona_app, name="persona")
 app.add_typer(keys_app, name="keys")
 app.add_typer(projects_app, name="projects")
 app.add_typer(credits_app, name="credits")
+app.add_typer(organizations_app, name="organizations")
+app.add_typer(secrets_app, name="secrets")
+app.add_typer(sources_app, name="sources")
 app.command()(doctor)
 app.command()(serve)
 app.command("worker")(work)

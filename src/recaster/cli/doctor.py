@@ -16,13 +16,16 @@ import typer
 
 from recaster.cli.console import AsJson, show_json, show_table
 from recaster.errors import RecasterError
-from recaster.infra.database import create_engine
+from recaster.infra.database import Database, create_engine
+from recaster.infra.isolation import examine_isolation
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.infra.storage import StorageError, open_storage
 from recaster.media.faces.neural import declared_engines, execution_providers, load_engine, read_declaration
 from recaster.media.overlays.tesseract import find_tesseract
 from recaster.remix.face_engines import ONNX, FaceChoice
+from recaster.service.fetching import breaker
+from recaster.service.fetching.ytdlp import installed_versions
 
 LEAST_FREE_BYTES = 2 * 10**9
 """Room that a handful of jobs needs for work files and results."""
@@ -67,6 +70,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _face_engines(settings)
     yield _encoder()
     yield _other_scripts()
+    yield from _isolation(settings)
+    yield from _sources(settings)
     for subject, look in (("database", _database), ("object store", _storage)):
         yield _guarded(subject, look, settings)
 
@@ -143,6 +148,80 @@ def _other_scripts() -> Finding:
         "Tesseract with one of its languages for Cyrillic, Arabic, Devanagari, Thai or Korean is not installed: such text "
         "is found and erased, but not read",
         "install for example the Debian packages tesseract-ocr and tesseract-ocr-rus",
+    )
+
+
+_STEPS = {
+    "limits": "memory, time and file size are bounded",
+    "privileges": "no rights can be gained",
+    "namespaces": "no network but its own",
+    "files": "reads and writes only what it was given",
+    "system calls": "no sockets, programs or mounts",
+}
+"""What each step of the isolation means, in the words of an operator."""
+
+
+def _isolation(settings: Settings) -> Iterator[Finding]:
+    try:
+        isolation = examine_isolation()
+    except RecasterError as error:
+        yield Finding("isolation", "broken", error.message, "untrusted files cannot be examined at all")
+        return
+    for step in isolation.steps:
+        subject = f"isolation: {step.name}"
+        if step.holds:
+            yield Finding(subject, "ok", _STEPS[step.name])
+        else:
+            state: Literal["warning", "broken"] = "broken" if settings.isolation == "strict" else "warning"
+            yield Finding(
+                subject,
+                state,
+                f"does not hold: {step.reason}",
+                "allow unprivileged user namespaces, Landlock (Linux 5.13) and seccomp, or run on a machine that does",
+            )
+
+
+def _sources(settings: Settings) -> Iterator[Finding]:
+    if settings.source_fetcher == "library":
+        yield Finding("sources", "ok", "from the library only; unknown TikTok ids are refused")
+        return
+    versions = installed_versions()
+    shown = ", ".join(f"{name} {version}" for name, version in versions.items())
+    if "yt-dlp" not in versions:
+        yield Finding("sources", "broken", "yt-dlp is not installed", "pip install --upgrade 'yt-dlp[curl-cffi]'")
+        return
+    if settings.source_impersonate and "curl-cffi" not in versions:
+        yield Finding(
+            "sources", "warning", f"{shown}, which cannot imitate a browser", "pip install 'yt-dlp[curl-cffi]'"
+        )
+    else:
+        yield Finding("sources", "ok", shown)
+    if not settings.require_source_rights and not settings.source_rights_statement:
+        yield Finding(
+            "source rights",
+            "warning",
+            "fetched videos are remixed although nobody has said on what basis",
+            "set RECASTER_REQUIRE_SOURCE_RIGHTS=true, or RECASTER_SOURCE_RIGHTS_STATEMENT",
+        )
+    yield _guarded("platform", _platform, settings)
+
+
+def _platform(settings: Settings) -> Finding:
+    engine = create_engine(settings.resolved_database_url())
+    try:
+        if not sa.inspect(engine).has_table("vr_source_breaker"):
+            return Finding("platform", "ok", "never asked")
+        with Database(engine).system_read() as session:
+            state = breaker.state_of(session, settings.source_fetcher)
+    finally:
+        engine.dispose()
+    if state is None:
+        return Finding("platform", "ok", "asked without restriction")
+    return Finding(
+        "platform",
+        "warning",
+        f"not asked since {state.opened_at:%d %b %H:%M} UTC: {state.reason}",
+        "a newer yt-dlp, cookies or a proxy usually help; it is tried every five minutes",
     )
 
 

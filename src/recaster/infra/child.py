@@ -7,7 +7,7 @@ the pipe closes, the parent is gone and the child ends itself, so that no orphan
 
 With a `SandboxPolicy` the child starts with an empty environment and locks itself up before it imports the function.
 What the functions do is not here: see `recaster.remix.stages`, `recaster.service.media.decoding`,
-`recaster.service.fetching.ytdlp_child`.
+`recaster.infra.ytdlp_child`.
 """
 
 from __future__ import annotations

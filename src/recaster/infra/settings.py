@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from recaster.infra.addresses import Network, parse_networks
+from recaster.infra.logging import redact
 
 RateClass = Literal["read-light", "write-light", "long-running"]
 """What a route costs: each class has its own budget of requests a minute."""
@@ -248,6 +249,11 @@ class Settings(BaseSettings):
         """Where model files are installed."""
         return self.home / "models"
 
+    @property
+    def engines_folder(self) -> Path:
+        """Where an operator puts face networks of their own."""
+        return self.home / "face-engines"
+
     def folder(self, name: Literal["objects", "work", "models", "secrets"]) -> Path:
         """Return one of the folders in `home`, made with rights for its owner alone if it was not there."""
         path = self.home / name
@@ -299,7 +305,8 @@ class Settings(BaseSettings):
 
     def describe(self) -> dict[str, Any]:
         """Return all settings as plain values with secrets masked, for `recaster doctor`."""
-        return self.model_dump(mode="json")
+        shown: dict[str, Any] = redact(self.model_dump(mode="json"))
+        return shown
 
 
 def _secret_file(path: Path) -> bytes:

@@ -39,7 +39,7 @@ def with_swapper(settings: Settings, swapper: str | None) -> Settings:
     if swapper != "mesh" and not (swapper.startswith(ONNX) and len(swapper) > len(ONNX)):
         raise InvalidInput(
             f"'{swapper}' is no face swapper: give `mesh`, or `{ONNX}` and the name of an engine that is described in "
-            f"{settings.home / 'face-engines'}.",
+            f"{settings.engines_folder}.",
             field="swapper",
             value=swapper,
             limit=["mesh", f"{ONNX}NAME"],
@@ -70,7 +70,7 @@ class FaceChoice:
             swapper=settings.face_swapper,
             restorer=settings.face_restorer,
             parser=settings.face_parser,
-            folder=str(settings.home / "face-engines"),
+            folder=str(settings.engines_folder),
             allowed=tuple(settings.noncommercial_engines),
             device=settings.inference_device,
         )

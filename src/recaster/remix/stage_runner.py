@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from recaster.infra.child import run_in_child
 from recaster.infra.models import ModelStore
+from recaster.infra.sandbox import SandboxPolicy
 from recaster.infra.settings import Settings
 from recaster.media.progress import Progress
 from recaster.remix.engines import engine_choice
@@ -16,9 +17,17 @@ class StageRunner(Protocol):
     """Runs one stage of the work to its end."""
 
     def __call__(
-        self, stage: str, request: Mapping[str, Any], *, progress: Progress, is_cancelled: Callable[[], bool]
+        self,
+        stage: str,
+        request: Mapping[str, Any],
+        *,
+        progress: Progress,
+        is_cancelled: Callable[[], bool],
+        sandbox: SandboxPolicy | None,
     ) -> dict[str, Any]:
         """Do the stage on a JSON request and return its JSON result.
+
+        `sandbox` says what the stage may do; None where it is not locked up, because it decodes nothing.
 
         Raises:
             Cancelled: `is_cancelled` said yes.
@@ -38,7 +47,13 @@ class StagesInChildren:
         self._models = ModelStore(settings.folder("models"))
 
     def __call__(
-        self, stage: str, request: Mapping[str, Any], *, progress: Progress, is_cancelled: Callable[[], bool]
+        self,
+        stage: str,
+        request: Mapping[str, Any],
+        *,
+        progress: Progress,
+        is_cancelled: Callable[[], bool],
+        sandbox: SandboxPolicy | None,
     ) -> dict[str, Any]:
         """Run the function of `recaster.remix.stages` that bears the stage's name."""
         return run_in_child(
@@ -46,4 +61,6 @@ class StagesInChildren:
             {**request, "engines": {**engine_choice(self._settings, self._models), **request.get("engines", {})}},
             progress=progress,
             is_cancelled=is_cancelled,
+            sandbox=sandbox,
+            environment=self._settings.environment() if sandbox else None,
         )

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Final, Protocol
 
@@ -23,6 +25,7 @@ from recaster.infra.storage import open_storage
 from recaster.remix.stage_runner import StageRunner
 from recaster.remix.workflow import PersonaWorkflow, RemixWorkflow
 from recaster.service.jobs.service import fail, forgive_attempts, running_job_ids
+from recaster.service.sources.opening import open_finder
 from recaster.service.webhooks.delivery import DeliveryLoop, Dispatcher
 
 GRACE_SECONDS = 5
@@ -38,8 +41,8 @@ _LOG = structlog.get_logger(__name__)
 class EngineStatus(Protocol):
     """What `settle_abandoned` needs of the engine."""
 
-    def status(self, job_id: str) -> str | None:
-        """Return the engine's word for the job."""
+    def statuses(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """Return the engine's word for each job."""
 
 
 def settle_abandoned(database: Database, engine: EngineStatus) -> list[str]:
@@ -48,12 +51,11 @@ def settle_abandoned(database: Database, engine: EngineStatus) -> list[str]:
     It takes a database that was away at the very moment of the end. A workflow ends its job before it ends itself, so a
     job that is only just finishing is never among them.
     """
-    settled = []
-    for job_id in running_job_ids(database):
-        status = engine.status(job_id)
-        if status in ENDED:
-            fail(database, job_id, RuntimeError(f"The workflow ended as {status} and left its job running."))
-            settled.append(job_id)
+    # The jobs first: a workflow that ends meanwhile has ended its job before, and `fail` leaves ended jobs alone.
+    statuses = engine.statuses(running_job_ids(database))
+    settled = sorted(job_id for job_id, status in statuses.items() if status in ENDED)
+    for job_id in settled:
+        fail(database, job_id, RuntimeError(f"The workflow ended as {statuses[job_id]} and left its job running."))
     return settled
 
 
@@ -75,7 +77,9 @@ def run_worker(settings: Settings, run_stage: StageRunner | None = None) -> None
     database = open_database(settings)
     worker = EngineWorker(settings, database)
     heavy = threading.Semaphore(settings.render_slots)
-    remix = RemixWorkflow(settings, database, open_storage(settings), heavy, run_stage)
+    resources = ExitStack()
+    finder = resources.enter_context(open_finder(settings, database, open_storage(settings)))
+    remix = RemixWorkflow(settings, database, open_storage(settings), heavy, finder, run_stage)
     persona = PersonaWorkflow(settings, database, open_storage(settings), heavy, run_stage)
     worker.register("remix", lambda job_id: remix.run(job_id, worker))
     worker.register("influencer_create", lambda job_id: persona.run(job_id, worker))
@@ -98,4 +102,5 @@ def run_worker(settings: Settings, run_stage: StageRunner | None = None) -> None
         unfinished = worker.running()
         worker.shutdown(GRACE_SECONDS)
         forgive_attempts(database, unfinished)
+        resources.close()
         database.dispose()

@@ -22,22 +22,34 @@ from recaster.errors import Cancelled, ConsentMissing, InfluencerUnusable, Recas
 from recaster.infra.child import StageCrashed, describe_error, rebuild_error
 from recaster.infra.database import Database, OrganizationSession
 from recaster.infra.failpoints import Failpoint, reach
+from recaster.infra.sandbox import SandboxPolicy
 from recaster.infra.settings import Settings
 from recaster.infra.storage import ObjectStore, object_key
+from recaster.media.overlays import find_tesseract
 from recaster.remix.analysis import ANALYSIS_VERSION
 from recaster.remix.analysis import FILES as ANALYSIS_FILES
+from recaster.remix.arrival import SourceArrival, put_off
 from recaster.remix.stage_runner import StageRunner, StagesInChildren
+from recaster.service.fetching.errors import TryLater
 from recaster.service.influencers import service as influencers
 from recaster.service.influencers.model import Influencer
 from recaster.service.jobs import service as jobs
 from recaster.service.jobs.model import Job, Stage
-from recaster.service.projects import service as projects
+from recaster.service.projects.model import Project
 from recaster.service.remixes import completion
+from recaster.service.remixes.service import WORKFLOW as REMIX
 from recaster.service.sandbox import service as sandbox
-from recaster.service.sources.model import Source
+from recaster.service.sources import service as sources
+from recaster.service.sources.finding import SourceFinder
 
+READING_STAGES: Final = ("analyse", "render")
+"""Stages that read text, for which they may start Tesseract where it is installed."""
 STAGE_TRIES: Final = 2
 """How often a stage is started in one attempt when its process dies."""
+STAGE_CPU_SECONDS: Final = 6 * 3600
+"""Processor time of one stage, all its threads together."""
+STAGE_FILE_BYTES: Final = 4_000_000_000
+"""Size of a file that a stage writes: masks and plates of a clip are larger than the clip."""
 INFLUENCER_WAIT_SECONDS: Final = 3600
 """How long a job waits for an influencer that is being prepared."""
 _LONGEST_PAUSE: Final = 30
@@ -52,6 +64,13 @@ class Steps(Protocol):
 
     def transaction_step(self, name: str, function: Callable[[OrganizationSession], Any]) -> Any:
         """Run `function` in one database transaction together with the engine's own mark that it was done."""
+
+    def continue_later(self, workflow: str, job_id: str, *, organization_id: str, number: int, seconds: float) -> None:
+        """Begin the job's workflow once more after `seconds`; the same `number` twice is once."""
+
+
+class PutOff(Exception):
+    """The job waits: the workflow ends here and another one of the same job goes on later. Nothing has failed."""
 
 
 class _Workbench:
@@ -96,8 +115,27 @@ class _Workbench:
         reach(Failpoint.OBJECT_STORED)
         return key
 
-    def stage(self, job_id: str, stage: Stage, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Run one stage, in a process of its own, with its progress going to the job row."""
+    def sandbox(self, job_id: str, name: str) -> SandboxPolicy:
+        """Return what a stage may do that decodes a stranger's bytes: read the models, write the job's scratch folder."""
+        settings = self.settings
+        return SandboxPolicy(
+            readable=(str(settings.models_folder), str(settings.engines_folder)),
+            writable=(str(self.scratch(job_id)),),
+            memory_bytes=settings.stage_memory_bytes,
+            cpu_seconds=STAGE_CPU_SECONDS,
+            file_bytes=STAGE_FILE_BYTES,
+            open_files=1024,
+            programs=name in READING_STAGES and find_tesseract() is not None,
+            strict=settings.isolation == "strict",
+        )
+
+    def stage(
+        self, job_id: str, stage: Stage, name: str, request: Mapping[str, Any], *, locked: bool = True
+    ) -> dict[str, Any]:
+        """Run one stage in a child process, with its progress going to the job row.
+
+        `locked=False` is for the one stage that decodes nothing and may have to ask a language model.
+        """
         jobs.report(self.database, job_id, stage)
         reach(Failpoint.STAGE_BEGUN)
         crash: StageCrashed | None = None
@@ -109,6 +147,7 @@ class _Workbench:
                         request,
                         progress=lambda done, total: jobs.report(self.database, job_id, stage, done / max(total, 1)),
                         is_cancelled=lambda: jobs.is_cancelled(self.database, job_id),
+                        sandbox=self.sandbox(job_id, name) if locked else None,
                     )
                 reach(Failpoint.STAGE_DONE)
                 return result
@@ -139,12 +178,27 @@ class _Workbench:
 class RemixWorkflow(_Workbench):
     """One remix, from the accepted job to the published asset."""
 
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        storage: ObjectStore,
+        heavy: threading.Semaphore,
+        finder: SourceFinder,
+        run_stage: StageRunner | None = None,
+    ) -> None:
+        super().__init__(settings, database, storage, heavy, run_stage)
+        self._arrival = SourceArrival(settings, database, storage, finder)
+
     def run(self, job_id: str, steps: Steps) -> None:
         """Do the job. It ends completed, failed with a code, or canceled, whatever goes wrong; nothing is raised."""
         try:
             jobs.begin_attempt(self.database, job_id, self.settings.max_job_attempts)
             reach(Failpoint.ATTEMPT_BEGUN)
             self._remix(job_id, steps)
+        except PutOff:
+            # Another workflow of this job goes on after the pause.
+            pass
         except Cancelled:
             self._discard(job_id)
         except RecasterError as error:
@@ -163,13 +217,15 @@ class RemixWorkflow(_Workbench):
 
     def _remix(self, job_id: str, steps: Steps) -> None:
         persona_key = self._persona(job_id, steps)
-        source = self.attempt(steps, "fetch", lambda: self._fetch(job_id))
+        source = self._source(job_id, steps)
         analysis = self.attempt(steps, "analyse", lambda: self._analyse(job_id, source))
         plan = self.attempt(steps, "adapt", lambda: self._adapt(job_id, source, analysis, persona_key))
         rendered = self.attempt(steps, "render", lambda: self._render(job_id, source, analysis, plan, persona_key))
         self.attempt(steps, "finalize", lambda: jobs.begin_finalizing(self.database, job_id))
         reach(Failpoint.FINALIZING)
-        steps.transaction_step("publish", lambda session: completion.complete(session, job_id, _completion(rendered)))
+        steps.transaction_step(
+            "publish", lambda session: completion.complete(session, job_id, _completion(rendered, source))
+        )
         reach(Failpoint.PUBLISHED)
 
     def _persona(self, job_id: str, steps: Steps) -> str:
@@ -208,18 +264,51 @@ class RemixWorkflow(_Workbench):
     def _influencer(self, session: OrganizationSession, job_id: str) -> Influencer:
         return session.get_one(Influencer, session.get_one(Job, job_id).input["influencerId"])
 
+    def _source(self, job_id: str, steps: Steps) -> dict[str, str]:
+        """Return the source file, or put the job off.
+
+        Raises:
+            PutOff: another workflow of the job will go on.
+        """
+        try:
+            source: dict[str, str] = self.attempt(steps, "fetch", lambda: self._fetch(job_id))
+        except TryLater as later:
+            self._put_off(job_id, steps, later)
+            raise PutOff from later
+        return source
+
+    def _put_off(self, job_id: str, steps: Steps, later: TryLater) -> None:
+        def decide(session: OrganizationSession) -> dict[str, Any]:
+            try:
+                number, seconds = put_off(session, self.settings, job_id, later)
+            except RecasterError as error:
+                return {"error": describe_error(error)}
+            organization_id = session.get_one(Job, job_id).organization_id
+            return {"organization_id": organization_id, "number": number, "seconds": seconds}
+
+        decided = steps.transaction_step("put off", decide)
+        if "error" in decided:
+            raise rebuild_error(decided["error"])
+        steps.step("continue later", lambda: steps.continue_later(REMIX, job_id, **decided))
+
     def _fetch(self, job_id: str) -> dict[str, str]:
         jobs.report(self.database, job_id, Stage.FETCHING_SOURCE)
         with self.database.system_read() as session:
-            job = session.get_one(Job, job_id)
-            if job.environment == "test":
-                kept = sandbox.keep_source(self.storage)
-            else:
-                source = session.get_one(Source, job.input["sourceId"])
-                kept = {"key": source.object_key, "sha256": source.checksum_sha256}
+            in_sandbox = session.get_one(Job, job_id).environment == "test"
+        kept = sandbox.keep_source(self.storage) if in_sandbox else self._bring(job_id)
         clip = self._clip(job_id, kept)
         self.stage(job_id, Stage.FETCHING_SOURCE, "probe", {"clip": str(clip), "sha256": kept["sha256"]})
         return kept
+
+    def _bring(self, job_id: str) -> dict[str, Any]:
+        return self._arrival.bring(
+            job_id,
+            self.scratch(job_id),
+            progress=lambda done, total: jobs.report(
+                self.database, job_id, Stage.FETCHING_SOURCE, 0.9 * done / max(total, 1)
+            ),
+            is_cancelled=lambda: jobs.is_cancelled(self.database, job_id),
+        )
 
     def _clip(self, job_id: str, source: Mapping[str, str]) -> Path:
         return self.local(source["key"], self.scratch(job_id) / "source")
@@ -228,7 +317,7 @@ class RemixWorkflow(_Workbench):
         keys = {name: object_key("analyses", source["sha256"], f"v{ANALYSIS_VERSION}", name) for name in ANALYSIS_FILES}
         if not all(self.storage.exists(key) for key in keys.values()):
             folder = self.scratch(job_id) / "analysis"
-            self.stage(
+            result = self.stage(
                 job_id,
                 Stage.READING_OVERLAYS,
                 "analyse",
@@ -236,6 +325,8 @@ class RemixWorkflow(_Workbench):
             )
             for name, key in keys.items():
                 self.storage.put_file(key, folder / name)
+            with self.database.system_write() as session:
+                sources.keep_measured(session, source["sha256"], result["measured"])
         jobs.report(self.database, job_id, Stage.READING_OVERLAYS, 1.0)
         return keys
 
@@ -251,7 +342,8 @@ class RemixWorkflow(_Workbench):
     ) -> dict[str, str]:
         with self.database.system_read() as session:
             influencer = self._influencer(session, job_id)
-            brand = brand_record(projects.require_project(session, influencer.project_id), influencer)
+            # Whether the project was archived meanwhile is judged once, before rendering, and said in its own words.
+            brand = brand_record(session.get_one(Project, influencer.project_id), influencer)
             # The sandbox asks no language model: its results are the same every time, and cost nobody anything.
             engines = {"copy_adapter": "formula"} if session.get_one(Job, job_id).environment == "test" else {}
         plan = self.scratch(job_id) / "plan.json"
@@ -266,6 +358,7 @@ class RemixWorkflow(_Workbench):
                 "plan": str(plan),
                 "engines": engines,
             },
+            locked=False,
         )
         return {"plan": self.keep(("jobs", job_id), plan)}
 
@@ -387,8 +480,8 @@ def brand_record(project: Any, influencer: Influencer) -> dict[str, Any]:
     }
 
 
-def _completion(rendered: Mapping[str, Any]) -> completion.Completion:
-    """Turn the JSON result of the render stage into what the container gets."""
+def _completion(rendered: Mapping[str, Any], source: Mapping[str, Any]) -> completion.Completion:
+    """Turn the JSON results of the stages into what the container gets."""
     keys = rendered["keys"]
     return completion.Completion(
         assets=[
@@ -399,5 +492,5 @@ def _completion(rendered: Mapping[str, Any]) -> completion.Completion:
             completion.NewOverlay(**{**overlay, "box": tuple(overlay["box"])}) for overlay in rendered["overlays"]
         ],
         disclosure_label=rendered["disclosure_label"],
-        quality=rendered["quality"],
+        quality={**rendered["quality"], "sourceFetchedWith": source.get("fetchedWith")},
     )
