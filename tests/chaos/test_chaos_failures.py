@@ -14,6 +14,7 @@ import invariants
 import pytest
 import sqlalchemy as sa
 from house import GOOD, Tenant, furnish
+from recaster.service.sources.finding import SourceFinder
 from sim import SimEngine
 
 from recaster.infra import migrations
@@ -52,6 +53,9 @@ class Steps:
         with self._database.system_write() as session:
             return function(session)
 
+    def continue_later(self, workflow: str, job_id: str, **_: Any) -> None:
+        raise NotImplementedError(f"{workflow} {job_id}")
+
 
 @dataclass
 class Shop:
@@ -75,7 +79,8 @@ class Shop:
 
     def work(self, job_id: str, run_stage: StageRunner) -> Job:
         """Do a job and return it as it ended."""
-        workflow = RemixWorkflow(self.settings, self.database, self.storage, threading.Semaphore(1), run_stage)
+        finder = SourceFinder(self.settings, self.database, local=lambda _: (), platform=None)
+        workflow = RemixWorkflow(self.settings, self.database, self.storage, threading.Semaphore(1), finder, run_stage)
         workflow.run(job_id, Steps(self.database))
         with self.database.system_read() as session:
             return session.get_one(Job, job_id)
@@ -110,7 +115,9 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 def failing_at(failing: str, function: str) -> StageRunner:
     """Run the stage `failing` as a function of `failing_stages` in a real child, the others quickly."""
 
-    def run(stage: str, request: Any, *, progress: Any, is_cancelled: Callable[[], bool]) -> dict[str, Any]:
+    def run(
+        stage: str, request: Any, *, progress: Any, is_cancelled: Callable[[], bool], sandbox: object
+    ) -> dict[str, Any]:
         if stage == failing:
             return run_in_child(
                 f"failing_stages:{function}", request, progress=progress, is_cancelled=is_cancelled,
