@@ -33,6 +33,7 @@ QUEUE: Final = "jobs"
 """All jobs wait in one queue, partitioned by organization so that a full one starves nobody."""
 
 _SCHEMA = "dbos"
+_UNDER_WAY: Final = frozenset({"ENQUEUED", "PENDING", "DELAYED"})
 _BATCH = 500
 _LOG = structlog.get_logger(__name__)
 P = ParamSpec("P")
@@ -113,14 +114,16 @@ class EngineClient:
         return str(last.status) if last is not None else None
 
     def statuses(self, job_ids: Sequence[str]) -> dict[str, str]:
-        """Return the engine's word for each of the jobs that it knows."""
+        """Return the engine's word, like `status`, for each of the jobs that it knows."""
         found: dict[str, str] = {}
         for start in range(0, len(job_ids), _BATCH):
             part = self._client.list_workflows(
                 workflow_ids=list(job_ids[start : start + _BATCH]), load_input=False, load_output=False
             )
             found |= {workflow.workflow_id: str(workflow.status) for workflow in part}
-        return found
+        # The first workflow of a job that was put off has ended; what counts is its last.
+        ended = [job_id for job_id, status in found.items() if status not in _UNDER_WAY]
+        return found | {job_id: self.status(job_id) or found[job_id] for job_id in ended}
 
     def pending_of(self, executor_ids: Sequence[str]) -> list[str]:
         """Return the jobs that the named workers have begun and not ended."""
