@@ -36,6 +36,7 @@ ENDED: Final = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPT
 """What the engine calls a workflow that will not run again."""
 
 _SCHEMA = "dbos"
+_UNDER_WAY: Final = frozenset({"ENQUEUED", "PENDING", "DELAYED"})
 _BATCH = 500
 _LOG = structlog.get_logger(__name__)
 P = ParamSpec("P")
@@ -116,14 +117,16 @@ class EngineClient:
         return str(last.status) if last is not None else None
 
     def statuses(self, job_ids: Sequence[str]) -> dict[str, str]:
-        """Return the engine's word for each of the jobs that it knows."""
+        """Return the engine's word, like `status`, for each of the jobs that it knows."""
         found: dict[str, str] = {}
         for start in range(0, len(job_ids), _BATCH):
             part = self._client.list_workflows(
                 workflow_ids=list(job_ids[start : start + _BATCH]), load_input=False, load_output=False
             )
             found |= {workflow.workflow_id: str(workflow.status) for workflow in part}
-        return found
+        # The first workflow of a job that was put off has ended; what counts is its last.
+        ended = [job_id for job_id, status in found.items() if status not in _UNDER_WAY]
+        return found | {job_id: self.status(job_id) or found[job_id] for job_id in ended}
 
     def forget(self, before: datetime) -> int:
         """Remove the engine's records of workflows that ended before a moment; return how many there were."""
