@@ -37,8 +37,8 @@ from recaster.media.faces import (
     face_sheet,
     prepare_persona,
 )
-from recaster.media.faces.hands import HandFinder
 from recaster.media.faces.follow import follow_face
+from recaster.media.faces.hands import HandFinder
 from recaster.media.faces.session import presence
 from recaster.media.faces.sheet import joined
 from recaster.media.video import ColorTags, Image, VideoFacts, VideoWriter, find_shots, probe, read_frames
@@ -183,7 +183,7 @@ def _measured(
     kept: list[tuple[Image, Image]] = []
 
     def pairs() -> Iterator[tuple[Image, Image]]:
-        for frame in read_frames(clip, 0, MOST_FRAMES):
+        for frame in read_frames(clip, 0, min(MOST_FRAMES, facts.frame_count)):
             row = rows.get(frame.index)
             if row is None:
                 continue
@@ -233,9 +233,7 @@ def _wrong(kept: list[tuple[Image, Image]], analysis: FaceAnalysis, landmarks: l
     return count
 
 
-def _write_sheet(
-    case: Case, clip: Path, session_output: list[tuple[Image, Image]], analysis: FaceAnalysis
-) -> None:
+def _write_sheet(case: Case, clip: Path, session_output: list[tuple[Image, Image]], analysis: FaceAnalysis) -> None:
     facts = probe(clip)
     track = analysis.require_on_camera()
     assert case.scene is not None
@@ -246,7 +244,12 @@ def _write_sheet(
             writer.write(session_output[index][1], index * 512, 512)
     sheet = face_sheet(clip, result, track, 6) if len(times) == len(track.frames) else None
     if sheet is None:
-        sheet = joined([np.asarray(cv2.resize(pair[1], (240, 426)), np.uint8) for pair in session_output[:: max(1, len(times) // 6)]])
+        sheet = joined(
+            [
+                np.asarray(cv2.resize(pair[1], (240, 426)), np.uint8)
+                for pair in session_output[:: max(1, len(times) // 6)]
+            ]
+        )
     cv2.imwrite(str(HERE / f"{case.scene.name}.jpg"), sheet, [cv2.IMWRITE_JPEG_QUALITY, 82])
 
 
@@ -265,10 +268,22 @@ def _report(rows: list[tuple[Case, dict[str, float]]], personas: dict[str, Perso
         cells = []
         for column in COLUMNS:
             value = values.get(column, float("nan"))
-            text = "-" if np.isnan(value) else f"{value:.0f}" if column in ("wrong", "outside", "lag", "ms swap", "ms follow") else f"{value:.2f}"
+            text = (
+                "-"
+                if np.isnan(value)
+                else f"{value:.0f}"
+                if column in ("wrong", "outside", "lag", "ms swap", "ms follow")
+                else f"{value:.2f}"
+            )
             cells.append(text)
         lines.append(f"| {case.name} ({case.persona}) | " + " | ".join(cells) + " |")
-    lines += ["", "Personas: " + "; ".join(f"{name}: {len(one.references)} faces, missing: {' '.join(one.missing)}" for name, one in personas.items())]
+    lines += [
+        "",
+        "Personas: "
+        + "; ".join(
+            f"{name}: {len(one.references)} faces, missing: {' '.join(one.missing)}" for name, one in personas.items()
+        ),
+    ]
     return "\n".join(lines) + "\n"
 
 
