@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import emoji
 import regex
+import simplemma
 
 from recaster.media.copywriting.language import function_words, list_mark
 
@@ -84,14 +85,17 @@ def anatomy_of(text: str, *, lower_case: bool = False) -> Anatomy:
     return Anatomy(mark, lead, core[: len(core) - len(tail)].rstrip(), tail.strip(), end, lower_case)
 
 
-def fill(wording: str, values: dict[str, str], language: str) -> str:
+def fill(wording: str, values: dict[str, str], language: str, sentence_case: bool = False) -> str:
     """Put words into the slots of a wording, with the contractions and elisions of its language at their beginning.
 
-    What began a source sentence loses the capital that it had for that.
+    What began a source sentence loses the capital that it had for that; `sentence_case` says that sentences have one.
     """
 
     def put(slot: regex.Match[str]) -> str:
-        before, value = slot.group(1) or "", _inside(values[slot.group(2)], language)
+        before, value = (
+            slot.group(1) or "",
+            _inside(values[slot.group(2)], language, sentence_case and slot.group(2) != "bare"),
+        )
         return _joined(before, value, language) if before else value
 
     filled: str = regex.sub(r"(?:\b(de|que|a|à|em|por) )?\{(\w+)\}", put, wording, flags=regex.IGNORECASE)
@@ -121,13 +125,41 @@ def _joined(before: str, value: str, language: str) -> str:
     return f"{before} {value}"
 
 
-def _inside(value: str, language: str) -> str:
+def _inside(value: str, language: str, sentence_case: bool) -> str:
     first = value.split(" ")[0]
-    if (
-        language != "de"
-        and first[:1].isupper()
-        and first[1:].islower()
-        and first.casefold() in function_words(language)
-    ):
-        return value if first == "I" else value[:1].lower() + value[1:]
-    return value
+    if language == "de" or not (first[:1].isupper() and first[1:].islower()) or first == "I" or first[1:2] in "'’":
+        return value
+    word = first.casefold()
+    common = word in function_words(language) or (
+        sentence_case and language == "en" and word not in _NAMES_OF_DAYS and simplemma.is_known(word, lang="en")
+    )
+    return value[:1].lower() + value[1:] if common else value
+
+
+_NAMES_OF_DAYS = frozenset(
+    [
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "january",
+        "february",
+        "april",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+        "christmas",
+        "english",
+        "spanish",
+        "french",
+        "german",
+        "italian",
+    ]
+)

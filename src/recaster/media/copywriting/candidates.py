@@ -73,7 +73,10 @@ def formula_candidates(request: CopyRequest, line: CopyLine, sources: Sources) -
                 continue
             needed = slots(wording.text)
             for values in _values(captured, brand_words, needed, sources.same_language):
-                text = anatomy.around(fill(wording.text, values, sources.wordings.language))
+                text = anatomy.around(fill(wording.text, values, sources.wordings.language, anatomy.capital))
+                framed = bool(needed & {"all", "clause"})
+                if framed and "?" in line.text and not formula.question:
+                    continue
                 if _is_fluent(text, line.text, sources.wordings.language):
                     yield Candidate(
                         text,
@@ -82,7 +85,7 @@ def formula_candidates(request: CopyRequest, line: CopyLine, sources: Sources) -
                         _worth(formula, line, needed & set(brand_words), wording.voice is not None),
                         names_brand=bool(needed & {"app", "term"}),
                         topical=bool(needed - STRUCTURAL_SLOTS - set(brand_words)),
-                        framed=bool(needed & {"all", "clause"}),
+                        framed=framed,
                     )
 
 
@@ -160,22 +163,25 @@ def _may_serve(formula: Formula, line: CopyLine, lines: tuple[CopyLine, ...]) ->
     """Tell whether a meaning may stand at this place: an entry opens no video, and advice is no warning."""
     if formula.question and "?" not in line.text:
         return False
-    kinds = {line.role, formula.role}
-    if kinds == {OverlayRole.LIST_ITEM, OverlayRole.HOOK} or kinds == {
-        OverlayRole.LIST_ITEM,
-        OverlayRole.CALL_TO_ACTION,
-    }:
+    if formula.role is OverlayRole.HOOK and line.role is not OverlayRole.HOOK:
+        # One entry of a list opens no video, a call to action neither, and no remark announces so many of a thing.
+        if line.role in (OverlayRole.LIST_ITEM, OverlayRole.CALL_TO_ACTION) or formula.takes("n"):
+            return False
+    elif (line.role is OverlayRole.LIST_ITEM and formula.role is OverlayRole.CALL_TO_ACTION) or (
+        line.role is OverlayRole.HOOK and formula.role is OverlayRole.LIST_ITEM
+    ):
         return False
-    if not formula.weak:
-        return True
+    return not formula.weak or _may_serve_weakly(formula, line, lines)
+
+
+def _may_serve_weakly(formula: Formula, line: CopyLine, lines: tuple[CopyLine, ...]) -> bool:
     around = frame(lines)
     if line.role is OverlayRole.LIST_ITEM:
-        dated = regex.match(r"\s*(?:day|week|dia|día|tag|jour)\b", line.text, regex.IGNORECASE) is not None
-        return formula.role is line.role and (formula.neutral or (around != "warning" and not dated))
+        return formula.role is line.role and (formula.neutral or around != "warning")
     if formula.name.startswith("sequence_"):
         return formula.name.startswith(place_in_run(lines, line) or "none")
     if line.role is OverlayRole.TEXT and formula.role is OverlayRole.LIST_ITEM:
-        return formula.takes_instruction and (formula.neutral or around == "advice")
+        return (formula.takes("do") and around == "advice") or (formula.takes("step") and around != "warning")
     return formula.role is line.role
 
 
@@ -227,12 +233,21 @@ def _turned(value: str, person: str) -> str | None:
     return turned
 
 
+_OUT_OF_STEP = regex.compile(
+    r"^\W*(?:now|then|next|after that|and finally|last thing|all that's left)\b.*\b(?:first|finish|last|leave)\b",
+    regex.IGNORECASE,
+)
+"""A step that is put at another place than the one it names itself."""
+
+
 def _is_fluent(text: str, source: str, language: str) -> bool:
     """Refuse what reads as made by a machine: hardly changed, a word twice in a row, a telling word used again."""
     if fuzz.ratio(text.casefold(), source.casefold()) >= _SAME_AS_SOURCE:
         return False
     new, old = words(text), words(source)
     if any(one == other for one, other in pairwise(new)):
+        return False
+    if _OUT_OF_STEP.search(text):
         return False
     small, had = function_words(language), Counter(old)
     return not any(count > max(1, had[word]) for word, count in Counter(new).items() if word not in small)

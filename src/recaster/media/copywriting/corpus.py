@@ -112,10 +112,9 @@ class Formula:
     question: bool
     """Whether it is for lines that end in a question mark."""
 
-    @property
-    def takes_instruction(self) -> bool:
-        """Whether it is about an instruction."""
-        return any({"do", "step"} & set(pattern.groupindex) for pattern in self.match)
+    def takes(self, *kinds: str) -> bool:
+        """Whether a match of it has one of these slots."""
+        return any(set(kinds) & set(pattern.groupindex) for pattern in self.match)
 
 
 @dataclass(frozen=True, slots=True)
