@@ -47,13 +47,16 @@ class Anatomy:
         if self.shouted:
             text = text.upper()
         elif self.capital:
-            text = text[:1].upper() + text[1:]
+            text = regex.sub(r"(?:^|[.?!] )\p{Ll}", lambda begin: begin.group().upper(), text)
         if regex.search(r"\bi\b", self.core) and not regex.search(r"\bI\b", self.core):
             text = regex.sub(r"\bI\b", "i", text)
         if self.core.startswith("pov"):
             text = regex.sub(r"^POV", "pov", text)
         own = regex.search(r"[.!?…:]$", text) is not None
-        tail = "" if own or self.tail.startswith("?") else self.tail
+        # A question mark belongs to the words that asked; it goes with them or not at all.
+        asked = self.core.casefold().split(" ")[-3:]
+        asks_on = len(asked) == 3 and text.casefold().split(" ")[-3:] == asked
+        tail = "" if own or (self.tail.startswith("?") and not asks_on) else self.tail
         end = "" if emoji.emoji_count(text) else self.end
         lead = "" if emoji.emoji_count(text) else self.lead
         return f"{self.mark}{lead}{text}{tail}{end}"
@@ -127,7 +130,8 @@ def _joined(before: str, value: str, language: str) -> str:
 
 def _inside(value: str, language: str, sentence_case: bool) -> str:
     first = value.split(" ")[0]
-    if language == "de" or not (first[:1].isupper() and first[1:].islower()) or first == "I" or first[1:2] in "'’":
+    begun = first[:1].isupper() and (len(first) == 1 or first[1:].islower())
+    if language == "de" or not begun or first == "I" or first.startswith(("I'", "I’")):
         return value
     word = first.casefold()
     common = word in function_words(language) or (

@@ -16,7 +16,7 @@ from recaster.media.copywriting.brand import BrandProfile, Slot, base_language
 from recaster.media.copywriting.corpus import Corpus, Formula, slots
 from recaster.media.copywriting.language import function_words, list_mark, words
 from recaster.media.copywriting.model import KEPT_ROLES, CopyLine, CopyRequest
-from recaster.media.copywriting.structure import asks_for, frame, item_count, place_in_run, stays_open
+from recaster.media.copywriting.structure import asks_for, frame, item_count, payoffs, place_in_run, stays_open
 from recaster.media.overlays.model import OverlayRole
 
 STRUCTURAL_SLOTS = frozenset({"n", "t", "joint", "who", "what", "word"})
@@ -111,7 +111,7 @@ def bank_candidates(request: CopyRequest, line: CopyLine) -> Iterator[Candidate]
     number = regex.search(r"\b\d{1,2}\b", anatomy.core)
     counted = str(count) if count else (number.group() if number else "")
     wanted = asks_for(line.text) or ("comment" if "?" in line.text else None)
-    for index, text in enumerate(_bank_texts(request.brand, request.language, line.role)):
+    for index, text in enumerate(_bank_texts(request, line)):
         listing = "{n}" in text or regex.search(r"\b\d{1,2}\b", text) is not None
         if "{n}" in text and not counted:
             continue
@@ -162,6 +162,8 @@ def _best_matches(
 def _may_serve(formula: Formula, line: CopyLine, lines: tuple[CopyLine, ...]) -> bool:
     """Tell whether a meaning may stand at this place: an entry opens no video, and advice is no warning."""
     if formula.question and "?" not in line.text:
+        return False
+    if line.role is OverlayRole.CALL_TO_ACTION and "?" in line.text and formula.role is not line.role:
         return False
     if formula.role is OverlayRole.HOOK and line.role is not OverlayRole.HOOK:
         # One entry of a list opens no video, a call to action neither, and no remark announces so many of a thing.
@@ -268,10 +270,15 @@ def _brand_words(brand: BrandProfile, language: str) -> dict[str, tuple[str, ...
     return found
 
 
-def _bank_texts(brand: BrandProfile, language: str, role: OverlayRole) -> tuple[str, ...]:
-    texts = brand.bank(language, role)
+def _bank_texts(request: CopyRequest, line: CopyLine) -> tuple[str, ...]:
+    brand, role = request.brand, line.role
+    alone = role is OverlayRole.PUNCHLINE and line.id not in payoffs(request.lines).values()
+    if alone and has_paired_bank(brand, request.language) and brand.bank(request.language, OverlayRole.TEXT):
+        # A pay-off of the bank that answers a set-up says nothing without it.
+        role = OverlayRole.TEXT
+    texts = brand.bank(request.language, role)
     if role is OverlayRole.LIST_ITEM:
-        return texts + tuple(habit for habit in brand.slot_words(language, "habit") if habit not in texts)
+        return texts + tuple(habit for habit in brand.slot_words(request.language, "habit") if habit not in texts)
     if not texts and role in _NEIGHBOURS:
-        return brand.bank(language, _NEIGHBOURS[role])
+        return brand.bank(request.language, _NEIGHBOURS[role])
     return texts

@@ -179,7 +179,7 @@ def is_instruction(text: str) -> bool:
     if not _is_some_verb(verb):
         return False
     second = rest.split(" ")[0]
-    return not rest or second in _AFTER_VERB or second.endswith("ly")
+    return second in _AFTER_VERB or second.endswith("ly")
 
 
 def is_step(text: str) -> bool:
@@ -207,7 +207,9 @@ def is_bare_noun(text: str) -> bool:
     """Tell whether a few words without article can be a noun, with one thing after a preposition at most."""
     said = text.casefold().split(" ")
     head = said[: next((at for at, word in enumerate(said) if word in _PREPOSITIONS and at), len(said))]
-    verb = is_instruction(text) and (len(said) > 1 or is_instruction(f"{text} the"))
+    if any(word.endswith("n't") for word in said) or (head and head[-1].endswith("ed")):
+        return False
+    verb = is_instruction(text)
     return (
         bool(head) and not set(head) & _SMALL and not set(said) & _NOT_IN_NOUNS and not verb and base(said[0]) is None
     )
