@@ -93,7 +93,7 @@ def bars(
     fit = sum(not verdicts[text] for text in read)
     bad, good = judge()
     refused, accepted = sum(bool(line.rules) for line in bad), sum(not line.rules for line in good)
-    warm, cold = timing()
+    middle, longest, fresh = timing()
     rows = [
         ("lines that pass every hard check", "100 %", percent(lines - broken, lines), broken == 0),
         ("English lines adapted, no message bank", "≥ 60 %", percent(adapted, wanted), adapted >= 0.6 * wanted),
@@ -117,15 +117,16 @@ def bars(
             )
         )
     rows += [
-        ("CPU time for 10 lines, median and longest", "≤ 0.5 s", f"{warm}; first in a process {cold}", True),
+        ("CPU time for 10 lines, median and longest", "≤ 0.5 s", f"{middle:.2f} s, {longest:.2f} s", longest <= 0.5),
+        ("the same, first video of a process", "≤ 0.5 s", f"{fresh:.2f} s", fresh <= 0.5),
         ("scorer: bad lines refused", "≥ 90 %", percent(refused, len(bad)), refused >= 0.9 * len(bad)),
         ("scorer: good lines accepted", "≥ 95 %", percent(accepted, len(good)), accepted >= 0.95 * len(good)),
     ]
     return [(name, bar, figure, "met" if met else "missed") for name, bar, figure, met in rows]
 
 
-def timing() -> tuple[str, str]:
-    """Return the CPU seconds for ten lines in a process that has written before, and in a fresh one."""
+def timing() -> tuple[float, float, float]:
+    """Return the CPU seconds for ten lines: median and longest in a process that has written before, median in a fresh one."""
     english = [video for video in load_videos() if video.language == "en"]
     lines = [line for video in english for line in video.lines]
     spent = []
@@ -143,7 +144,7 @@ def timing() -> tuple[str, str]:
         float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
         for _ in range(3)
     ]
-    return f"{statistics.median(spent):.2f} s, {max(spent):.2f} s", f"{statistics.median(fresh):.2f} s"
+    return statistics.median(spent), max(spent), statistics.median(fresh)
 
 
 def roles(videos: Iterable[Video]) -> tuple[int, int]:
