@@ -94,7 +94,7 @@ class Item:
 
     def tracks(self) -> tuple[OverlayTrack, ...]:
         """The true overlays as the reader would describe them at its best."""
-        count = self.truth["video"]["frames"]  # on a short clip some overlays begin after its end
+        count = self.truth["video"]["frames"]  # on a short clip some overlays reach beyond its end
         found = [self._track(entry) for entry in self.truth["tracks"] if entry["start_frame"] < count]
         wanted: dict[int, list[int]] = {}
         for number, track in enumerate(found):
@@ -107,7 +107,7 @@ class Item:
 
     def _track(self, entry: dict[str, Any]) -> OverlayTrack:
         style = _style(entry["style"])
-        first, last = entry["start_frame"], entry["end_frame"] - 1
+        first, last = entry["start_frame"], min(entry["end_frame"], self.truth["video"]["frames"]) - 1
         spelled = entry["animation"]
         kinds = {"none": "none", "fade": "fade", "pop": "pop"}
         enter = Animation(kinds[spelled["in"]], spelled["in_frames"])  # type: ignore[arg-type]
