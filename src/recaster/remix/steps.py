@@ -20,7 +20,7 @@ from recaster.errors import MediaInvalid, OutputRejected
 from recaster.infra.files import atomic_file
 from recaster.media.copywriting import BrandProfile, CopyLine, CopyRequest, Fits, FitVerdict, classify
 from recaster.media.faces import FaceTrack, Persona, analyse_faces, judge, similarity
-from recaster.media.overlays import Box, OverlayTrack, TextDrawer, TextLayout, appearance
+from recaster.media.overlays import Box, NewText, OverlayTrack, TextDrawer, TextLayout, appearance, lay_out_in_place
 from recaster.media.progress import Progress, silent
 from recaster.media.quality import Inspection, Measure, at_least, at_most, inspect_timing, text_similarity
 from recaster.media.video import Image, VideoFacts, VideoWriter, find_shots, probe, read_chosen, read_frames, read_times
@@ -192,7 +192,12 @@ def render(
     tracks = {track.id: track for track in analysis.overlays}
     replaced = [overlay for overlay in plan.overlays if overlay.action == "replace"]
     drawer = engines.drawer()
-    layouts = {overlay.track_id: _layout(drawer, overlay, tracks[overlay.track_id], facts) for overlay in replaced}
+    layouts = lay_out_in_place(
+        clip,
+        facts,
+        drawer,
+        {overlay.track_id: NewText(tracks[overlay.track_id], overlay.text, overlay.style) for overlay in replaced},
+    )
     eraser = engines.eraser()
     eraser.prepare(
         clip,
@@ -295,12 +300,6 @@ def published_overlays(clip: Path, analysis: SourceAnalysis, plan: RemixPlan) ->
             }
         )
     return entries
-
-
-def _layout(drawer: TextDrawer, overlay: PlannedOverlay, track: OverlayTrack, facts: VideoFacts) -> TextLayout:
-    return drawer.layout(
-        overlay.text, overlay.style, track.box, (facts.width, facts.height), max_lines=_most_lines(track)
-    )
 
 
 def _most_lines(track: OverlayTrack) -> int:
