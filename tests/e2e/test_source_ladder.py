@@ -59,6 +59,10 @@ WORKER = textwrap.dedent(
                 raise TryLater("Busy.", signal="transient")
             raise _Arrived()
 
+    def publish(session, job_id):
+        jobs.finish(session, jobs.locked_running(session, job_id))
+        capture(session, job_id)
+
     class _Arrived(Exception):
         pass
 
@@ -66,11 +70,7 @@ WORKER = textwrap.dedent(
         # What comes after the source is not what this test is about.
         def _remix(self, job_id, steps):
             source = self._source(job_id, steps)
-            steps.transaction_step("publish", lambda session: self._publish(session, job_id))
-
-        def _publish(self, session, job_id):
-            jobs.finish(session, jobs.locked_running(session, job_id))
-            capture(session, job_id)
+            steps.transaction_step("publish", lambda session: publish(session, job_id))
 
         def _fetch(self, job_id):
             try:

@@ -14,8 +14,7 @@ from recaster.demo.sheet import contact_sheet
 from recaster.errors import InvalidInput
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
-from recaster.media.overlays import OverlayRole, OverlayTrack, tracks_from_json
-from recaster.media.overlays.restore import erase_clip, reset_clip
+from recaster.media.overlays import OverlayRole, OverlayTrack, erase_clip, reset_clip, tracks_from_json
 from recaster.media.video import EncoderSettings, find_shots, probe
 from recaster.media.video.model import Shot, VideoFacts
 from recaster.remix.engines import Engines, engine_choice

@@ -196,7 +196,9 @@ def rebuild_error(description: Mapping[str, Any]) -> RecasterError:
     RecasterError.__init__(error, description["message"])
     error.details = dict(description["details"])
     for name, value in description.get("more", {}).items():
-        setattr(error, name, value)
+        # Plain fields only: a child that was taken over must not reach into the object's machinery.
+        if name.isidentifier() and not name.startswith("_"):
+            setattr(error, name, value)
     return error
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Protocol
 
 import sqlalchemy as sa
 import structlog
@@ -18,7 +19,7 @@ import structlog
 from recaster.infra.database import Database, open_database
 from recaster.infra.egress import Egress
 from recaster.infra.egress_proxy import EgressProxy
-from recaster.infra.engine import EngineClient, EngineWorker
+from recaster.infra.engine import ENDED, EngineClient, EngineWorker
 from recaster.infra.logging import configure_logging
 from recaster.infra.sealing import Sealer
 from recaster.infra.settings import Settings
@@ -35,8 +36,8 @@ GRACE_SECONDS = 5
 SETTLE_SECONDS = 30.0
 """How often a worker looks for jobs that nobody works on any more."""
 
-ENDED: Final = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
-"""What the engine calls a workflow that will not run again."""
+FORGET_SECONDS = 3600.0
+"""How often the engine's records of jobs that ended long ago are removed."""
 _LOG = structlog.get_logger(__name__)
 
 
@@ -63,10 +64,15 @@ def settle_abandoned(database: Database, engine: EngineStatus) -> list[str]:
 
 def _settle_now_and_then(settings: Settings, database: Database, stop: threading.Event) -> None:
     client = EngineClient(settings)
+    keep = timedelta(days=settings.event_retention_days)
+    next_forgetting = 0.0
     try:
         while not stop.wait(SETTLE_SECONDS):
             try:
                 settle_abandoned(database, client)
+                if time.monotonic() >= next_forgetting:
+                    client.forget(database.clock.now() - keep)
+                    next_forgetting = time.monotonic() + FORGET_SECONDS
             except (sa.exc.SQLAlchemyError, TimeoutError) as error:
                 _LOG.warning("abandoned jobs not looked for", error=str(error))
     finally:

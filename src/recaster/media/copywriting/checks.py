@@ -197,7 +197,7 @@ def _check_words(request: CopyRequest, wanted: CopyLine, text: str, broken: _Bro
 
 def _check_form(request: CopyRequest, wanted: CopyLine, text: str, broken: _Broken) -> None:
     source = wanted.text
-    strange = _NOT_COPY.search(text)
+    strange = _NOT_COPY.search(text[len(list_mark(text)) :])
     if strange and strange.group().casefold() not in source.casefold():
         broken("not_copy", f"'{strange.group().strip()}' is not a word for the screen; give the text alone.")
     if text[0] in "\"'“«„" and text[-1] in "\"'”»“" and source[:1] not in "\"'“«„":

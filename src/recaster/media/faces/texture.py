@@ -21,6 +21,7 @@ from recaster.media.faces.light import (
     fit_brightness,
     low_pass,
     luma,
+    oval_texels,
     relight,
     skin_likeness,
     skin_texels,
@@ -76,6 +77,7 @@ class TextureSession:
         self._upper = {size: _upper_half(size) for size in (self._side, TEXTURE)}
         usual = np.median(face.textures[:: _every(face)], axis=0).astype(np.uint8)
         self._skin = skin_texels(TEXTURE) * skin_likeness(_reduced(evened[0])) * skin_likeness(usual)
+        self._edge = skin_likeness(usual) * oval_texels(TEXTURE, 1.03)
         self._light = self._lights()
 
     def generate(self, view: FaceView) -> GeneratedFace:
@@ -86,6 +88,7 @@ class TextureSession:
             self._weight(view.row),
             self._light[view.row],
             self._black,
+            self._edge * self._clear(view.row),
         ).applied(self._mixed(view.row))
         picture = drawn_from_layout(lit, view.layout)
         return GeneratedFace(picture.astype(np.float32), view.on_mesh.astype(np.float32))
@@ -106,7 +109,11 @@ class TextureSession:
         return _joined(upper, lower, self._upper[TEXTURE])
 
     def _weight(self, row: int) -> Plane:
-        return np.asarray(self._skin * (1 - self._face.hidden[row].astype(np.float32) / 255), np.float32)
+        return np.asarray(self._skin * self._clear(row), np.float32)
+
+    def _clear(self, row: int) -> Plane:
+        """Where nothing stands before the face, 0–1."""
+        return np.asarray(1 - self._face.hidden[row].astype(np.float32) / 255, np.float32)
 
     def _lights(self) -> NDArray[np.float32]:
         """Coefficients of the light in each row, smooth in time within a run."""

@@ -49,14 +49,13 @@ def find_active_words(levels: Sequence[LevelLine], extent: Extent) -> ActiveWord
         span = _vivid_span(level, extent)
         if span is not None:
             spans.append(span)
-    if len(spans) < 2:
+    if not spans:
         return None
-    colors = np.stack([color for *_, color in spans])
-    middle = np.median(colors, axis=0)
+    middle = np.median(np.stack([color for *_, color in spans]), axis=0)
     spans = [span for span in spans if float(np.linalg.norm(span[3] - middle)) < _SAME]
-    starts = np.array([span[0] for span in spans], np.float32)
-    # Something vivid in the scene stays where it is; the active word does not.
-    if len(spans) < 2 or float(np.ptp(starts)) < 0.5 * extent.height:
+    boxed = sum(span[2] for span in spans) > len(spans) / 2
+    # Something vivid in the scene stays where it is; the active word does not. A box around letters is no scenery.
+    if not spans or (not boxed and float(np.ptp([span[0] for span in spans])) < 0.5 * extent.height):
         return None
     borders = {
         float(place)
@@ -65,7 +64,6 @@ def find_active_words(levels: Sequence[LevelLine], extent: Extent) -> ActiveWord
         if extent.left + 0.3 * extent.height < place < extent.right - 0.3 * extent.height
     }
     blue, green, red = (round(float(value)) for value in middle)
-    boxed = sum(span[2] for span in spans) > len(spans) / 2
     look = ActiveLook(None if boxed else (red, green, blue), (red, green, blue) if boxed else None)
     return ActiveWords(look, tuple(sorted(borders)))
 
@@ -73,7 +71,9 @@ def find_active_words(levels: Sequence[LevelLine], extent: Extent) -> ActiveWord
 def _vivid_span(level: LevelLine, extent: Extent) -> tuple[int, int, bool, NDArray[np.float32]] | None:
     """First and last column of the vivid part of a line, whether it is a box, and its colour (BGR)."""
     picture = level.picture.astype(np.float32)
-    part = picture[extent.top : extent.bottom, max(0, extent.left - 4) : extent.right + 4]
+    # A box reaches beyond the letters, which may leave nothing of it between their upper and lower ends.
+    rim = max(2, round(0.1 * extent.height))
+    part = picture[max(0, extent.top - rim) : extent.bottom + rim, max(0, extent.left - 4) : extent.right + 4]
     vivid = np.ptp(part, axis=2) > _VIVID
     if float(vivid.mean()) < 0.02:
         return None
@@ -84,13 +84,23 @@ def _vivid_span(level: LevelLine, extent: Extent) -> tuple[int, int, bool, NDArr
     color = np.median(pixels[keys == values[counts.argmax()]], axis=0)
     near = np.linalg.norm(part - color, axis=2) < _SAME
     columns = near.mean(axis=0)
-    there = np.flatnonzero(columns > 0.12)
+    there = np.flatnonzero(columns > 0.06)
     if len(there) < 4:
         return None
-    start, stop = _longest(there, max(3, round(0.35 * extent.height)))
+    start, stop = _longest(there, max(3, round(0.4 * extent.height)))
     share = (stop - start) / max(1, part.shape[1])
     if not _LEAST_SHARE < share < _MOST_SHARE:
         return None
+    # What is as vivid well above or below the line is scenery.
+    off, thick = round(0.4 * extent.height), max(2, round(0.12 * extent.height))
+    columns_there = slice(max(0, extent.left - 4) + start, max(0, extent.left - 4) + stop + 1)
+    for rows in (
+        slice(max(0, extent.top - off - thick), extent.top - off),
+        slice(extent.bottom + off, extent.bottom + off + thick),
+    ):
+        beyond = picture[rows, columns_there].reshape(-1, 3)
+        if len(beyond) and float((np.linalg.norm(beyond - color, axis=1) < _SAME).mean()) > 0.2:
+            return None
     # A box also fills the rows at the upper and lower ends of the letters.
     edge = np.concatenate([near[:2, start:stop], near[-2:, start:stop]])
     left = max(0, extent.left - 4)

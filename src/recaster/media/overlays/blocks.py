@@ -17,6 +17,9 @@ from recaster.media.overlays.model import Animation, Box
 from recaster.media.overlays.networks import Quad
 from recaster.media.overlays.roles import starts_item
 
+_LONGEST_CAPTION = 90
+"""Frames that a caption of a few words stands at most."""
+
 
 @dataclass(slots=True, eq=False)
 class ReadLine:
@@ -72,7 +75,85 @@ def joined(lines: list[ReadLine]) -> list[ReadLine]:
             result.append(line)
         else:
             _absorb(before, line)
+    return _handed_over(result)
+
+
+def _handed_over(lines: list[ReadLine]) -> list[ReadLine]:
+    """Join what was found of a caption while its first words stood out with what was found while the others did.
+
+    The detector often loses the word on a box, or takes it for a line of its own.
+    """
+    result: list[ReadLine] = []
+    for line in sorted(lines, key=lambda one: (one.first, one.box[0])):
+        for other in result:
+            if not _takes_over(other, line):
+                continue
+            if _is_part_of(line, other):
+                _divide(other, line)
+                _absorb(other, line)
+            elif _is_part_of(other, line):
+                _divide(line, other)
+                _absorb(line, other)
+                result[result.index(other)] = line
+            elif _stands_beside(other, line):
+                _append(other, line)
+            else:
+                continue
+            break
+        else:
+            result.append(line)
     return result
+
+
+def _takes_over(earlier: ReadLine, later: ReadLine) -> bool:
+    """Whether one line of a row is there when the other has just gone, and both only for a short time."""
+    if max(earlier.last - earlier.first, later.last - later.first) > _LONGEST_CAPTION or earlier.life.moves:
+        return False
+    if not -4 <= later.first - earlier.last <= 2 or later.last - earlier.last < 3:
+        return False
+    a, b = earlier.box, later.box
+    height = min(a[3] - a[1], b[3] - b[1])
+    return min(a[3], b[3]) - max(a[1], b[1]) > 0.6 * height and max(a[3] - a[1], b[3] - b[1]) < 1.4 * height
+
+
+def _is_part_of(part: ReadLine, whole: ReadLine) -> bool:
+    """Whether the part's words are the first or the last ones of the whole and stand where these stand."""
+    words, all_words = _letters(part.text), _letters(whole.text)
+    if not words or words == all_words:
+        return False
+    slack = 0.3 * (part.box[3] - part.box[1])
+    at_start = all_words.startswith(words) and abs(part.box[0] - whole.box[0]) < slack
+    at_end = all_words.endswith(words) and abs(part.box[2] - whole.box[2]) < slack
+    return at_start or at_end
+
+
+def _divide(whole: ReadLine, part: ReadLine) -> None:
+    """Give the words of a whole the gap at which a part of it stood alone."""
+    count, total = len(_letters(part.text)), len(_letters(whole.text))
+    at = count if _letters(whole.text).startswith(_letters(part.text)) else total - count
+    seen = 0
+    for index, character in enumerate(whole.text):
+        if seen == at and not character.isspace() and not whole.text[index - 1].isspace():
+            whole.text = f"{whole.text[:index]} {whole.text[index:]}"
+            whole.look = replace(whole.look, text=whole.text)
+            return
+        seen += not character.isspace()
+
+
+def _stands_beside(one: ReadLine, other: ReadLine) -> bool:
+    gap = max(one.box[0], other.box[0]) - min(one.box[2], other.box[2])
+    height = one.box[3] - one.box[1]
+    return -0.6 * height < gap < 0.8 * height
+
+
+def _append(line: ReadLine, other: ReadLine) -> None:
+    left, right = (line, other) if line.box[0] < other.box[0] else (other, line)
+    line.text = f"{left.text} {right.text}"
+    whole = np.stack([left.look.quad[0], right.look.quad[1], right.look.quad[2], left.look.quad[3]])
+    line.look = replace(line.look, text=line.text, quad=whole)
+    line.quad = np.stack([left.quad[0], right.quad[1], right.quad[2], left.quad[3]])
+    line.confidence = min(line.confidence, other.confidence)
+    line.last, line.exit = other.last, other.exit
 
 
 def _same_line(one: ReadLine, other: ReadLine) -> bool:
@@ -96,6 +177,10 @@ def _double_of(line: ReadLine, other: ReadLine) -> bool:
 def _absorb(line: ReadLine, other: ReadLine) -> None:
     if line.life.moves or other.life.moves:
         line.life = _continued(line.life, other.life)
+    more_gaps = len(other.text.split()) > len(line.text.split())
+    if more_gaps and other.confidence >= 0.85 and _letters(other.text) == _letters(line.text):
+        line.text = other.text
+        line.look = replace(line.look, text=other.look.text)
     if other.first < line.first:
         line.first, line.entry = other.first, other.entry
     if other.last > line.last:

@@ -212,7 +212,7 @@ def _on_slab(
         return None
     apart = np.linalg.norm(picture[top:bottom, start:stop].astype(np.float32) - slab, axis=2) > 50
     # Rows and columns that are not slab at all lie beyond its border.
-    middle = apart[round(0.3 * em) : -round(0.3 * em)]
+    middle = apart[round(0.5 * em) : -round(0.5 * em)]
     busy = middle.any(axis=0)
     columns = busy if way > 0 else busy[::-1]
     begin = int(np.argmax(columns)) if columns.any() else len(columns)

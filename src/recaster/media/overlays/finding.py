@@ -25,7 +25,9 @@ from recaster.media.video.model import Frame, Image, Luma
 MOST_CROPS = 6
 _MOST_APPEARANCES = 4
 _HARD = 110
-"""Sobel response at half size from which an edge is hard; it is known until it falls below half of that."""
+"""Sobel response at half size from which an edge is hard."""
+_CHANGED = 40
+"""Difference of brightness (0–255) from the last look that makes an edge a new one."""
 _TILE = 16
 """Side of the watch's tiles in half-size pixels."""
 _TILE_EDGES = 22
@@ -34,8 +36,16 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = 3, 12
 """Frames that the watch waits at one place between two calls."""
 _SAME = 0.62
 """Likeness from which contours are the same line's."""
+_GROWN, _SAME_AND_GROWN = 1.12, 0.8
+"""From how much more width a line has grown, and the likeness of its beginning that it then needs."""
 _MOVED, _MOVED_AND_CHANGED = 0.62, 0.76
 """Likeness from which a line at another place is the same one, as wide as before or not."""
+
+
+Region = tuple[int, int, int, int]
+"""left, top, right, bottom in pixels, the last two not included."""
+_ROOM_ASIDE, _ROOM_ABOVE = 80, 48
+"""Pixels around newly standing edges that are looked at as well."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +81,7 @@ class FoundLine:
     moves: bool = False
     certain: bool = True
     """Whether its words could be read at first sight."""
+    _corners: tuple[int, Quad] | None = None
 
     @property
     def quad(self) -> Quad:
@@ -78,6 +89,11 @@ class FoundLine:
 
         The detector loses a last letter now and then; it hardly ever adds one.
         """
+        if self._corners is None or self._corners[0] != len(self.places):
+            self._corners = (len(self.places), self._measured_corners())
+        return self._corners[1]
+
+    def _measured_corners(self) -> Quad:
         quads = [shifted(quad, -dx, -dy) for _, quad, (dx, dy) in self.places]
         widest = max(line_width(quad) for quad in quads)
         full = np.stack([quad for quad in quads if line_width(quad) >= 0.93 * widest])
@@ -101,7 +117,7 @@ class FoundLine:
 
 
 class EdgeWatch:
-    """Tells in which rows of the picture hard edges newly stand still."""
+    """Tells in which parts of the picture hard edges newly stand still."""
 
     def __init__(self) -> None:
         self._recent: deque[NDArray[np.uint8]] = deque(maxlen=2)
@@ -109,57 +125,54 @@ class EdgeWatch:
         self._looked: NDArray[np.int32] | None = None
         self._pause: NDArray[np.int32] | None = None
         self._active: NDArray[np.bool_] | None = None
-        self._stable: NDArray[np.uint8] | None = None
+        self._half: NDArray[np.uint8] | None = None
 
-    def feed(self, luma: Luma, index: int) -> list[tuple[int, int]]:
-        """Take the next frame and return the strips (first and last row) that are worth a look now."""
+    def feed(self, luma: Luma, index: int) -> list[Region]:
+        """Take the next frame and return the regions that are worth a look now."""
         half = cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         across = cv2.convertScaleAbs(cv2.Sobel(half, cv2.CV_16S, 1, 0, ksize=3), alpha=0.5)
         down = cv2.convertScaleAbs(cv2.Sobel(half, cv2.CV_16S, 0, 1, ksize=3), alpha=0.5)
         magnitude = cv2.add(across, down)
         hard = cv2.threshold(magnitude, _HARD // 2, 255, cv2.THRESH_BINARY)[1]
-        soft = cv2.threshold(magnitude, _HARD // 4, 255, cv2.THRESH_BINARY)[1]
-        three = np.ones((3, 3), np.uint8)
-        wide = cv2.dilate(hard, three)
         stable = hard
         for earlier in self._recent:
             stable = cv2.bitwise_and(stable, earlier)
         complete = len(self._recent) == self._recent.maxlen
-        self._recent.append(np.asarray(wide, np.uint8))
-        self._stable = np.asarray(stable, np.uint8)
+        self._recent.append(np.asarray(cv2.dilate(hard, np.ones((3, 3), np.uint8)), np.uint8))
+        self._half = np.asarray(half, np.uint8)
         if self._known is None or self._looked is None or self._pause is None:
-            self._known = np.zeros_like(self._stable)
+            self._known = self._half.copy()
             rows, columns = -(-hard.shape[0] // _TILE), -(-hard.shape[1] // _TILE)
             self._looked = np.full((rows, columns), -99, np.int32)
             self._pause = np.full((rows, columns), _SHORTEST_PAUSE, np.int32)
             self._active = np.zeros((rows, columns), np.bool_)
             return []
-        self._known &= np.asarray(cv2.dilate(soft, three), np.uint8)
         if not complete:
             return []
-        new = cv2.bitwise_and(stable, cv2.bitwise_not(cv2.dilate(self._known, three)))
-        counts = _tile_sums(np.asarray(new, np.uint8), self._looked.shape)
+        changed = cv2.threshold(cv2.absdiff(self._half, self._known), _CHANGED, 255, cv2.THRESH_BINARY)[1]
+        counts = _tile_sums(np.asarray(cv2.bitwise_and(stable, changed), np.uint8), self._looked.shape)
         self._active = (counts >= _TILE_EDGES) & (index - self._looked >= self._pause)
-        return _strips(self._active, luma.shape[0])
+        return _regions(self._active, luma.shape)
 
-    def looked(self, top: int, bottom: int, index: int, texts: Sequence[Box] = (), *, called: bool = True) -> None:
-        """Take note that the rows `top` … `bottom` were looked at in the frame that was fed last.
+    def looked(self, region: Region, index: int, texts: Sequence[Box] = (), *, called: bool = True) -> None:
+        """Take note that a region was looked at in the frame that was fed last.
 
         `texts` are the boxes of the lines that were seen there. Where the watch called for nothing it waits longer with
         its next call, so that a waving hand does not keep the detector busy.
         """
-        if self._known is None or self._stable is None or self._looked is None or self._pause is None:
+        if self._known is None or self._half is None or self._looked is None or self._pause is None:
             return
-        self._known[top // 2 : -(-bottom // 2)] = self._stable[top // 2 : -(-bottom // 2)]
-        rows = slice(top // 2 // _TILE, -(-bottom // 2 // _TILE))
-        self._looked[rows] = index
+        left, top, right, bottom = region
+        part = slice(top // 2, -(-bottom // 2)), slice(left // 2, -(-right // 2))
+        self._known[part] = self._half[part]
+        tiles = slice(top // 2 // _TILE, -(-bottom // 2 // _TILE)), slice(left // 2 // _TILE, -(-right // 2 // _TILE))
+        self._looked[tiles] = index
         if called and self._active is not None:
-            waiting = self._active[rows]
-            self._pause[rows][waiting] = np.minimum(2 * self._pause[rows][waiting], _LONGEST_PAUSE)
-        for left, upper, right, lower in texts:
-            side = 2 * _TILE
-            tiles = slice(int(upper) // side, int(lower) // side + 1), slice(int(left) // side, int(right) // side + 1)
-            self._pause[tiles] = _SHORTEST_PAUSE
+            waiting = self._active[tiles]
+            self._pause[tiles][waiting] = np.minimum(2 * self._pause[tiles][waiting], _LONGEST_PAUSE)
+        side = 2 * _TILE
+        for x0, y0, x1, y1 in texts:
+            self._pause[int(y0) // side : int(y1) // side + 1, int(x0) // side : int(x1) // side + 1] = _SHORTEST_PAUSE
 
 
 def _tile_sums(mask: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.int32]:
@@ -169,16 +182,18 @@ def _tile_sums(mask: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.in
     return np.rint(sums).astype(np.int32)
 
 
-def _strips(active: NDArray[np.bool_], height: int) -> list[tuple[int, int]]:
+def _regions(active: NDArray[np.bool_], shape: tuple[int, int]) -> list[Region]:
+    """Boxes around the active tiles, with room for the rest of a line of text around them."""
+    height, width = shape
+    side = 2 * _TILE
+    regions: list[Region] = []
     rows = np.flatnonzero(active.any(axis=1))
-    strips: list[tuple[int, int]] = []
-    for row in rows:
-        top, bottom = int(row) * 2 * _TILE - 48, (int(row) + 1) * 2 * _TILE + 48
-        if strips and top <= strips[-1][1]:
-            strips[-1] = (strips[-1][0], bottom)
-        else:
-            strips.append((top, bottom))
-    return [(max(0, top), min(height, bottom)) for top, bottom in strips]
+    for group in np.split(rows, np.flatnonzero(np.diff(rows) > 3) + 1) if len(rows) else []:
+        columns = np.flatnonzero(active[group[0] : group[-1] + 1].any(axis=0))
+        left, right = int(columns[0]) * side - _ROOM_ASIDE, (int(columns[-1]) + 1) * side + _ROOM_ASIDE
+        top, bottom = int(group[0]) * side - _ROOM_ABOVE, (int(group[-1]) + 1) * side + _ROOM_ABOVE
+        regions.append((max(0, left), max(0, top), min(width, right), min(height, bottom)))
+    return regions
 
 
 class LineFinder:
@@ -211,43 +226,52 @@ class LineFinder:
     def feed(self, frame: Frame) -> None:
         """Take the next frame."""
         luma = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), np.uint8)
-        strips = self._watch.feed(luma, frame.index)
+        regions = self._watch.feed(luma, frame.index)
         height, width = luma.shape
+        whole = (0, 0, width, height)
         if frame.index % self._every == 0 or frame.index in self._shot_starts or frame.index == self._last_frame:
             side = self._fine_side if frame.index % self._fine_every == 0 else self._side
-            whole = self._detector.detect(frame.image, min(1.0, side / max(height, width)))
+            seen = self._detector.detect(frame.image, min(1.0, side / max(height, width)))
             self.looks += (side / self._side) ** 2
-            self._link(frame, luma, whole, (0, height))
-            self._watch.looked(0, height, frame.index, [bounds(one.quad) for one in whole], called=False)
+            self._link(frame, luma, seen, whole)
+            self._watch.looked(whole, frame.index, [bounds(one.quad) for one in seen], called=False)
             return
-        for strip in strips:
-            found, (top, bottom) = self._look_at(frame.image, strip)
-            self._link(frame, luma, found, (top, bottom))
-            self._watch.looked(top, bottom, frame.index, [bounds(one.quad) for one in found])
+        for called in regions:
+            found, region = self._look_at(frame.image, called)
+            self._link(frame, luma, found, region)
+            self._watch.looked(region, frame.index, [bounds(one.quad) for one in found])
 
-    def _look_at(self, image: Image, strip: tuple[int, int]) -> tuple[list[DetectedLine], tuple[int, int]]:
-        """Lines in a strip of the picture; where its border cuts through one, the strip is made higher once."""
-        (height, width), (top, bottom) = image.shape[:2], strip
+    def _look_at(self, image: Image, region: Region) -> tuple[list[DetectedLine], Region]:
+        """Lines in a region of the picture; where its border cuts through one, it is made larger once."""
+        height, width = image.shape[:2]
         scale = min(1.0, self._side / max(height, width))
+        left, top, right, bottom = region
         for last in (False, True):
-            seen = self._detector.detect(image[top:bottom], scale)
-            self.looks += (bottom - top) / height
-            moved = [DetectedLine(shifted(one.quad, 0, top), one.score) for one in seen]
-            cut_above = [one for one in moved if top > 0 and one.quad[:, 1].min() <= top + 2]
-            cut_below = [one for one in moved if bottom < height and one.quad[:, 1].max() >= bottom - 2]
-            if last or not (cut_above or cut_below):
+            seen = self._detector.detect(image[top:bottom, left:right], scale)
+            self.looks += (bottom - top) * (right - left) / (height * width)
+            found = [DetectedLine(shifted(one.quad, left, top), one.score) for one in seen]
+            above = [one for one in found if top > 0 and one.quad[:, 1].min() <= top + 2]
+            below = [one for one in found if bottom < height and one.quad[:, 1].max() >= bottom - 2]
+            aside = [
+                one
+                for one in found
+                if (left > 0 and one.quad[:, 0].min() <= left + 2)
+                or (right < width and one.quad[:, 0].max() >= right - 2)
+            ]
+            cut = {id(one) for one in (*above, *below, *aside)}
+            if last or not cut:
                 break
-            top, bottom = max(0, top - 80 * bool(cut_above)), min(height, bottom + 80 * bool(cut_below))
-        return [one for one in moved if one not in cut_above and one not in cut_below], (top, bottom)
+            top, bottom = max(0, top - 80 * bool(above)), min(height, bottom + 80 * bool(below))
+            left, right = (0, width) if aside else (left, right)
+        return [one for one in found if id(one) not in cut], (left, top, right, bottom)
 
-    def _link(self, frame: Frame, luma: Luma, found: Iterable[DetectedLine], rows: tuple[int, int]) -> None:
-        """Give the sightings of one look at some rows of a frame to lines, known or new."""
+    def _link(self, frame: Frame, luma: Luma, found: Iterable[DetectedLine], region: Region) -> None:
+        """Give the sightings of one look at a region of a frame to lines, known or new."""
         self._alive = [line for line in self._alive if frame.index - line.last <= 2 * self._every + 1]
         likeness = {
             id(line): line.best_likeness(luma)
             for line in self._alive
-            if rows[0] <= bounds(shifted(line.quad, *line.offset))[1]
-            and bounds(shifted(line.quad, *line.offset))[3] <= rows[1] + 2
+            if covered(bounds(shifted(line.quad, *line.offset)), region) > 0.97
         }
         taken: set[int] = set()
         for detected in sorted(found, key=lambda one: -line_width(one.quad) * line_height(one.quad)):
@@ -273,6 +297,9 @@ class LineFinder:
                 if covered(box, place) > 0.7:
                     return True
                 continue
+            wider = line_width(detected.quad) > _GROWN * line_width(line.quad)
+            if wider and likeness[id(line)] < _SAME_AND_GROWN:
+                continue  # what is typed on keeps its beginning; other words in the same place do not
             shared = max(overlap(box, place), 0.6 * covered(box, place), 0.6 * covered(place, box))
             if shared > best_overlap:
                 best, best_overlap = line, shared
@@ -283,7 +310,7 @@ class LineFinder:
         known = shifted(best.quad, *best.offset)
         if line_width(detected.quad) < 0.8 * line_width(known):
             return True  # a part of it: the detector lost the rest
-        grown = line_width(detected.quad) > 1.12 * line_width(known)
+        grown = line_width(detected.quad) > _GROWN * line_width(known)
         self._sight(best, frame, detected.quad, best.offset)
         fresh = contours_of([(luma, (-best.offset[0], -best.offset[1]))], best.quad)
         if fresh is not None and grown:

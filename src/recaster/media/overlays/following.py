@@ -25,7 +25,7 @@ Series = NDArray[np.float32]
 
 _ABSENT = 0.3
 """Strength below which a line is not there, in the middle of its life."""
-_LOOKS = (0.15, 0.5, 0.85)
+_LOOKS = (0.2, 0.8)
 """At which shares of its sighted life a still line's pixels are kept once more for reading."""
 _LONGEST_FADE = 14
 _SEARCHED = 6.0

@@ -87,15 +87,15 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
     if head and len(positions) == len(text):
         # A last sign that was an emoji: then there is an emoji right behind the words without it.
         shorter = _measured(head, positions[: len(head)], clear, level)
-        if any(one.character and one.at == "end" for one in shorter[3]):
+        sign = not any(character.isalnum() for character in text[len(head) :])
+        if any((one.character or sign) and one.at == "end" for one in shorter[3]):
             text, positions = head, positions[: len(head)]
             extent, ink, em, emoji = shorter
     active = _active_words(life, quad, extent, level) if ink.slab is None else None
     gapped = _spaced(text, positions, level, extent, ink, em)
     if active is not None and gapped == text:
         gapped = _spaced_at(text, positions, level, active.borders)
-    rim = ink.stroke_width
-    around = level.in_frame(extent.left - rim, extent.top - rim, extent.right + rim, extent.bottom + rim)
+    around = level.in_frame(extent.left, extent.top, extent.right, extent.bottom)
     # The level picture stands where the line was when the sharp picture was taken.
     to_rest = level.to_frame.copy()
     to_rest[:, 2] -= offset
@@ -142,7 +142,7 @@ def _measured(
 ) -> tuple[Extent, Ink, float, tuple[SeenEmoji, ...]]:
     extent = letter_extent(clear, positions)
     ink = measure_ink(sharp, extent)
-    em = em_size(text, extent.height)
+    em = em_size(text, max(1.0, extent.height - 2 * ink.stroke_width))
     emoji = find_emoji(sharp, extent, em, ink.slab) if len(text) > 1 else ()
     return extent, ink, em, emoji
 

@@ -109,11 +109,7 @@ class RapidTextReader:
             wording = read_life(life, self._recogniser)
             if is_overlay(life, wording, facts):
                 quad, wording = look_again(life, wording, self._detector, self._recogniser)
-                look = look_at(life, quad, wording)
-                text = look.text if wording.confidence >= settings.least_confidence else ""
-                read.append(
-                    ReadLine(life, text, wording.confidence, quad, look, life.first, life.last, life.entry, life.exit)
-                )
+                read.append(self._line(life, quad, wording))
         tracks = [self._track(block, facts) for block in grouped(joined(read))]
         tracks.sort(key=lambda track: (track.first_frame, track.box[1], track.box[0]))
         return assign_roles(tracks, facts)

@@ -16,6 +16,7 @@ from recaster.media.video.model import VideoFacts
 
 _ITEM = regex.compile(r"^\s*(?:\p{N}{1,2}\s*[.):]\s*\S|\p{N}\ufe0f?\u20e3|[-•–]\s+\S|#\p{N}+\b)")
 _HANDLE = regex.compile(r"^\s*@[\p{L}\p{N}._]{2,30}\s*$")
+_PLATFORM = regex.compile(r"^\s*(?:tiktok|capcut|instagram|snapchat|youtube(?: shorts)?)\W*$", regex.IGNORECASE)
 _POINT_OF_VIEW = regex.compile(r"^\s*pov\b", regex.IGNORECASE)
 _WAITING = regex.compile(r"^\s*(?:wait|espera|attends?|warte|espere)\b", regex.IGNORECASE)
 _ASKING = regex.compile(
@@ -27,6 +28,10 @@ _ASKING = regex.compile(
     regex.IGNORECASE,
 )
 _CAPTION_SECONDS = 2.0
+
+
+KEPT_ROLES = frozenset({OverlayRole.HANDLE, OverlayRole.WATERMARK})
+"""What belongs to the source's creator: left in place unless the rights to the source allow more."""
 
 
 def starts_item(text: str) -> bool:
@@ -67,6 +72,8 @@ def _role(track: OverlayTrack, tracks: Sequence[OverlayTrack], facts: VideoFacts
     text = track.text.replace("\n", " ")
     if _HANDLE.match(text):
         return OverlayRole.HANDLE
+    if _PLATFORM.match(text) or _is_mark(track, facts):
+        return OverlayRole.WATERMARK
     if starts_item(text):
         return OverlayRole.LIST_ITEM
     if _ASKING.match(text):
@@ -76,6 +83,15 @@ def _role(track: OverlayTrack, tracks: Sequence[OverlayTrack], facts: VideoFacts
     if _is_caption(track, tracks, facts):
         return OverlayRole.CAPTION
     return OverlayRole.TEXT
+
+
+def _is_mark(track: OverlayTrack, facts: VideoFacts) -> bool:
+    """A mark is small, short, stands near the upper or lower edge to one side, and stays for the whole clip."""
+    stays = track.last_frame - track.first_frame + 1 >= 0.9 * facts.frame_count
+    small = track.style.size < 0.022 * facts.height and len(track.lines) == 1 and len(track.text) <= 24
+    middle = (track.box[1] + track.box[3]) / 2 / facts.height
+    aside = abs((track.box[0] + track.box[2]) / 2 - facts.width / 2) > 0.2 * facts.width
+    return stays and small and aside and (middle < 0.1 or middle > 0.88)
 
 
 def _is_caption(track: OverlayTrack, tracks: Sequence[OverlayTrack], facts: VideoFacts) -> bool:

@@ -31,9 +31,10 @@ def look_again(life: Life, first: Wording, detector: LineDetector, recogniser: L
     best_quad, best = life.quad, first
     # Where words change their colour, single frames may show what the mean has mixed.
     for luma in (life.mean, *(luma for luma, _ in life.looks[:2])):
-        quad, words = _look_into(luma, life, detector, recogniser)
+        widest = _WIDEST_GAP if first.confidence < _GOOD else 0.5
+        quad, words = _look_into(luma, life, detector, recogniser, widest)
         # What was read well is only given up for as good a reading that contains it.
-        if first.confidence >= _GOOD and (words.confidence < 0.95 or _squeezed(first) not in _squeezed(words)):
+        if first.confidence >= _GOOD and not _completes(words, first):
             continue
         if _worth(words) > _worth(best):
             best_quad, best = quad, words
@@ -42,12 +43,14 @@ def look_again(life: Life, first: Wording, detector: LineDetector, recogniser: L
     return best_quad, best
 
 
-def _look_into(luma: Luma, life: Life, detector: LineDetector, recogniser: LineRecogniser) -> tuple[Quad, Wording]:
+def _look_into(
+    luma: Luma, life: Life, detector: LineDetector, recogniser: LineRecogniser, widest: float
+) -> tuple[Quad, Wording]:
     picture = np.asarray(cv2.cvtColor(luma, cv2.COLOR_GRAY2BGR), np.uint8)
     scale = float(np.clip(_WORK_HEIGHT / line_height(life.quad), 0.7, 1.6))
     known = shifted(life.quad, -life.origin[0], -life.origin[1])
     pieces = [one.quad for one in detector.detect(picture, scale)]
-    chain = _chain(known, [piece for piece in pieces if _in_line(known, piece)])
+    chain = _chain(known, [piece for piece in pieces if _in_line(known, piece)], widest)
     best_quad, best = life.quad, Wording("", 0.0, ())
     for quad in (chain, *_touching(known, pieces)):
         crop = straighten(picture, quad)
@@ -56,6 +59,12 @@ def _look_into(luma: Luma, life: Life, detector: LineDetector, recogniser: LineR
         if _worth(words) > _worth(best):
             best_quad, best = shifted(quad, *life.origin), words
     return best_quad, best
+
+
+def _completes(words: Wording, first: Wording) -> bool:
+    """Whether a reading is a sure one that has at least a word more than the first."""
+    more = len(_squeezed(words)) - len(_squeezed(first))
+    return words.confidence >= 0.95 and more >= 2 and _squeezed(first) in _squeezed(words)
 
 
 def _squeezed(words: Wording) -> str:
@@ -82,7 +91,7 @@ def _in_line(known: Quad, piece: Quad) -> bool:
     centre = piece.mean(axis=0) - corner
     off = float(centre @ down) - height / 2
     tilt = piece[1] - piece[0]
-    turned = abs(float(np.cross(along, tilt / max(float(np.linalg.norm(tilt)), 1e-6))))
+    turned = abs(float(along[0] * tilt[1] - along[1] * tilt[0])) / max(float(np.linalg.norm(tilt)), 1e-6)
     # The tilt of a short piece is not sure.
     slack = 0.06 if line_width(known) >= 4 * height else 0.17
     reach = max(0.4 * height, slack * abs(float(centre @ along) - line_width(known) / 2))
@@ -90,7 +99,7 @@ def _in_line(known: Quad, piece: Quad) -> bool:
     return abs(off) < reach and 0.6 < line_height(piece) / height < 1.6 and level_enough
 
 
-def _chain(known: Quad, pieces: list[Quad]) -> Quad:
+def _chain(known: Quad, pieces: list[Quad], widest: float) -> Quad:
     """The rectangle around the line and all pieces that follow it without a wide gap."""
     corner, along, down = axes(known)
     height, width = line_height(known), line_width(known)
@@ -104,11 +113,7 @@ def _chain(known: Quad, pieces: list[Quad]) -> Quad:
     while changed:
         changed = False
         for start, stop, index in spans:
-            if (
-                (start < left or stop > right)
-                and start - right < _WIDEST_GAP * height
-                and left - stop < _WIDEST_GAP * height
-            ):
+            if (start < left or stop > right) and start - right < widest * height and left - stop < widest * height:
                 left, right = min(left, start), max(right, stop)
                 members.append(pieces[index])
                 changed = True
@@ -128,4 +133,4 @@ def is_piece_of(quad: Quad, other: Quad) -> bool:
     corner, along, _ = axes(other)
     places = (quad - corner) @ along
     gap = max(float(places.min()) - line_width(other), -float(places.max()))
-    return -0.2 * line_height(other) < gap < 1.6 * line_height(other)
+    return -0.6 * line_height(other) < gap < 1.6 * line_height(other)

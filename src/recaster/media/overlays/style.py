@@ -92,9 +92,9 @@ def _full_box(look: LineLook, at: tuple[int, int]) -> Box:
 
 def _typeface(look: LineLook) -> tuple[str, int, float]:
     """Font class, weight and size in pixels of the letters of a line."""
-    seen = look.ink.letters[look.extent.top : look.extent.bottom, look.extent.left : look.extent.right]
+    seen = _cut_to_letters(look)
     text = look.text.strip()
-    if not text or not seen.any():
+    if not text or seen is None:
         return DEFAULT_FONT, 700, max(6.0, look.em)
     best: tuple[float, str, int, float] | None = None
     for key, family in FONTS.items():
@@ -113,6 +113,17 @@ def _typeface(look: LineLook) -> tuple[str, int, float]:
     _, key, weight, size = best
     # A misread letter makes the width wrong; the height bounds the error.
     return key, weight, float(np.clip(size, 0.8 * look.em, 1.25 * look.em))
+
+
+def _cut_to_letters(look: LineLook) -> Bits | None:
+    """The fill of a line's letters without the outline around it; None where there is none to speak of."""
+    part = look.ink.letters[look.extent.top : look.extent.bottom, look.extent.left : look.extent.right]
+    # A row or column with next to nothing of it is a speck of the scene in the same colour.
+    rows = np.flatnonzero(part.sum(axis=1) > 0.01 * part.shape[1])
+    columns = np.flatnonzero(part.sum(axis=0) > 0.06 * part.shape[0])
+    if len(rows) < 4 or len(columns) < 4:
+        return None
+    return np.asarray(part[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], np.bool_)
 
 
 def _agreement(seen: Bits, drawn: Bits) -> float:

@@ -24,7 +24,7 @@ _CERTAIN = 0.96
 _SURE_OF_GAPS = 0.88
 """Confidence from which a reading's gaps between words count."""
 _MEAN_WEIGHT = 1.5
-_MOST_SIGHTINGS = 3
+_MOST_SIGHTINGS = 2
 
 
 @dataclass(frozen=True, slots=True)
