@@ -156,7 +156,7 @@ def _true_fill(track: OverlayTrack, samples: Samples) -> Color | None:
         return style.fill
 
     def share(color: Color) -> float:
-        cover, away, _ = _strokes(samples.median, style.size, color)
+        cover, away, _ = strokes(samples.median, style.size, color)
         return float(((inside > 0) & (cover > 0.6) & (away < 44.0)).sum()) / area
 
     stated = share(style.fill)
@@ -184,7 +184,7 @@ def _letters_of(track: OverlayTrack, samples: Samples, zone: Mask, fill: Color) 
     Each picture is asked on its own, because what moves behind see-through letters, or beside thin ones, differs.
     """
     style = track.style
-    covers, aways, strays = zip(*(_strokes(one, style.size, fill) for one in samples.pictures), strict=True)
+    covers, aways, strays = zip(*(strokes(one, style.size, fill) for one in samples.pictures), strict=True)
     # Word after word of a caption may take another look: each has the style's own in some of the pictures only.
     turns = style.active_fill is not None or style.active_slab is not None
     if turns:
@@ -212,7 +212,7 @@ def _letters_of(track: OverlayTrack, samples: Samples, zone: Mask, fill: Color) 
     return np.asarray(found * 255, np.uint8)
 
 
-def _strokes(image: Image, size: float, fill: Color) -> tuple[Plane, Plane, Plane]:
+def strokes(image: Image, size: float, fill: Color) -> tuple[Plane, Plane, Plane]:
     """How much of each pixel a thin stroke of a colour covers, 0–1; how far its own colour is from that one; and how far
     from every mixture of that one with what is around.
     """
