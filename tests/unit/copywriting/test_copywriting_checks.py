@@ -65,7 +65,7 @@ def test_a_rule_refuses_the_bad_line_and_passes_the_good_one(rule: str, source: 
 def test_pov_room_and_reading_time() -> None:
     assert rules("POV: you found it", "you found it", "hook") == ["role"]
     assert rules("short one", "a much longer text than that", room=10) == ["fit"]
-    assert rules("short one", "a text of thirty characters ..", seconds=1.0) == ["reading_speed"]
+    assert rules("short one", "a text of several characters ..", seconds=1.0) == ["reading_speed"]
     assert rules("so fucking good", "that was fucking good", seconds=5) == []
 
 

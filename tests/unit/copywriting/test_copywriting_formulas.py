@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from recaster.errors import Cancelled, CopyRejected
 from recaster.media.copywriting import (
+    AdaptedLine,
     BrandProfile,
     CopyLine,
     CopyRequest,
@@ -21,6 +24,8 @@ from recaster.media.copywriting import (
     FormulaAdapter,
     check_copy,
 )
+from recaster.media.copywriting.checks import check_line
+from recaster.media.copywriting.claims import claims
 from recaster.media.copywriting.corpus import CORPUS_LANGUAGES, corpus_problems, load_corpus
 from recaster.media.overlays.model import OverlayRole
 
@@ -60,22 +65,24 @@ def write(asked: CopyRequest, fits: Fits = roomy) -> CopyResult:
 def test_a_corpus_is_large_enough_and_has_no_problems(language: str, least: int) -> None:
     corpus = load_corpus(language)
     assert corpus_problems(corpus) == ()
-    assert sum(len(formula.write) for formula in corpus.formulas) >= least
+    assert len(corpus.formulas) >= least
     assert {formula.name for formula in corpus.formulas} <= {formula.name for formula in load_corpus("en").formulas}
 
 
 @pytest.mark.parametrize("language", CORPUS_LANGUAGES)
 def test_no_wording_of_a_corpus_makes_a_claim_or_swears(language: str) -> None:
-    lines = [(formula.role.value, text) for formula in load_corpus(language).formulas for text in formula.write]
-    from recaster.media.copywriting.checks import check_line
-    from recaster.media.copywriting.model import AdaptedLine
+    for formula in load_corpus(language).formulas:
+        for wording in formula.write:
+            filled = re.sub(r"\{\w+\}", "", wording.text)
+            assert claims(filled, "", PLAIN, language) == (), wording
+            assert check_profanity(filled, language) == frozenset(), wording
 
-    for number, (role, text) in enumerate(lines):
-        filled = text.replace("{n}", "3")
-        line = CopyLine(f"ov{number}", OverlayRole(role), "3 POV" if not text.startswith("POV") else "POV 3", 80, 9.0)
-        new = AdaptedLine(line.id, line.role, line.text, filled, "adapted", "formula", "")
-        broken = [v for v in check_line(request(), line, new, lambda _, __: FitVerdict(True, 99)) if v.rule != "role"]
-        assert broken == [], text
+
+def check_profanity(text: str, language: str) -> frozenset[str]:
+    line = CopyLine("ov1", OverlayRole.TEXT, "x", 200, 20.0)
+    new = AdaptedLine("ov1", OverlayRole.TEXT, "x", text.strip(), "adapted", "formula", "")
+    found = check_line(request(language=language), line, new, lambda _, __: FitVerdict(True, 200))
+    return frozenset(violation.message for violation in found if violation.rule == "profanity")
 
 
 def test_a_list_keeps_its_numbering_its_count_and_its_subject() -> None:
@@ -169,8 +176,8 @@ def test_a_required_term_stands_in_the_video() -> None:
 
 
 def test_where_no_required_term_has_room_everything_is_kept_with_the_reason() -> None:
-    brand = BrandProfile(name="Larkspoon", required_terms=("zymurgy",))
-    result = write(request(*LIST, brand=brand))
+    brand = BrandProfile(name="Larkspoon", required_terms=("zymurgy of the long evenings by the quiet sea",))
+    result = write(request(*LIST, brand=brand), lambda _, text: FitVerdict(len(text) <= 60, 60))
     assert {line.action for line in result.lines} == {"kept"}
     assert "zymurgy" in result.lines[0].reason
 
@@ -273,7 +280,15 @@ def test_whatever_comes_in_no_rule_is_broken(
         source_language="en",
         seed=seed,
     )
-    write(asked, lambda _, text: FitVerdict(len(text) <= room, room))
+    with contextlib.suppress(CopyRejected):
+        write(asked, lambda _, text: FitVerdict(len(text) <= room, room))
+
+
+def test_a_banned_word_that_cannot_be_replaced_is_the_reason_to_refuse() -> None:
+    brand = BrandProfile(name="Larkspoon", banned_words=("zymurgy",))
+    with pytest.raises(CopyRejected) as refusal:
+        FormulaAdapter().adapt(request(("text", "zymurgy is underway"), brand=brand), roomy)
+    assert {violation["rule"] for violation in refusal.value.details["violations"]} == {"banned"}
 
 
 def test_a_single_odd_word_does_not_make_a_video_foreign() -> None:

@@ -5,9 +5,9 @@ Nothing is written or judged here; see `formulas`, `provider` and `checks`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from recaster.media.copywriting.brand import BrandProfile
 from recaster.media.overlays.model import OverlayRole
@@ -24,7 +24,7 @@ class CopyLine:
     id: str
     role: OverlayRole
     text: str
-    """As read, without line breaks."""
+    """As read, without line breaks, with its emoji."""
     max_graphemes: int
     """User-perceived characters that have room at most; a first filter, the drawing code has the last word."""
     seconds: float
@@ -78,6 +78,9 @@ class CopyResult:
     lines: tuple[AdaptedLine, ...]
     adapter: str
     """Name and version of the adapter, with its prompt version where it has one."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What decided the texts beside the request, as plain JSON: model, prompt version and digest, temperature, limits,
+    tokens used. It is stored with the plan and never holds a key."""
 
 
 class CopyAdapter(Protocol):

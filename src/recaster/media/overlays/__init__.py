@@ -20,6 +20,7 @@ from recaster.media.overlays.networks import TextModels
 from recaster.media.overlays.reader import TextReader
 from recaster.media.overlays.reading import RapidTextReader, ReaderSettings
 from recaster.media.overlays.restore import NewText, erase_clip, lay_out_in_place, reset_clip
+from recaster.media.overlays.tesseract import ScriptReader, ScriptReading, TesseractReader, find_tesseract
 from recaster.media.overlays.timing import Appearance, appearance
 
 __all__ = [
@@ -37,11 +38,14 @@ __all__ = [
     "RapidTextReader",
     "ReaderSettings",
     "SafeZone",
+    "ScriptReader",
+    "ScriptReading",
     "Shadow",
     "SkiaTextDrawer",
     "Slab",
     "Stroke",
     "TemporalEraser",
+    "TesseractReader",
     "TextDrawer",
     "TextEraser",
     "TextLayout",
@@ -50,6 +54,7 @@ __all__ = [
     "TextStyle",
     "appearance",
     "erase_clip",
+    "find_tesseract",
     "lay_out_in_place",
     "reset_clip",
     "tracks_from_json",
