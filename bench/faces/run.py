@@ -103,7 +103,7 @@ def main() -> None:
     work = given.work if given.work is not None else Path(tempfile.mkdtemp(prefix="recaster-faces-"))
     work.mkdir(parents=True, exist_ok=True)
     store = ModelStore(Settings().folder("models"))
-    models = FaceModels.of({model.name: store.path(model.name) for model in store.manifest.models})
+    models = FaceModels.of(store.paths())
     personas = {
         name: prepare_persona([PEOPLE / name / "assets" / picture for picture in PICTURES], models)
         for name in ("P006", "P007")

@@ -30,7 +30,6 @@ def run_stage(
     *,
     progress: Callable[[int, int], None],
     is_cancelled: Callable[[], bool],
-    sandbox: object = None,
     pause: Callable[[], None] = lambda: time.sleep(0.002),
 ) -> dict[str, Any]:
     """Do what the stage's name says, in a few parts with a pause before each."""

@@ -15,7 +15,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from fast_stages import run_stage
-from recaster.service.sources.finding import SourceFinder
 from sqlalchemy.orm import Session
 
 from recaster.infra.database import Database, OrganizationSession
@@ -23,6 +22,7 @@ from recaster.infra.egress import EgressError, EgressResponse
 from recaster.infra.settings import Settings
 from recaster.infra.storage import ObjectStore
 from recaster.remix.workflow import RemixWorkflow
+from recaster.service.sources.finding import SourceFinder
 
 
 class Crash(BaseException):

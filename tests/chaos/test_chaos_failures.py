@@ -14,7 +14,6 @@ import invariants
 import pytest
 import sqlalchemy as sa
 from house import GOOD, Tenant, furnish
-from recaster.service.sources.finding import SourceFinder
 from sim import SimEngine
 
 from recaster.infra import migrations
@@ -33,6 +32,7 @@ from recaster.service.keys.model import ApiKey
 from recaster.service.projects.service import require_project
 from recaster.service.remixes.schemas import VideoRemixRequest
 from recaster.service.remixes.service import accept
+from recaster.service.sources.finding import SourceFinder
 
 pytestmark = pytest.mark.e2e
 

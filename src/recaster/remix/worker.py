@@ -18,13 +18,15 @@ import structlog
 
 from recaster.infra.database import Database, open_database
 from recaster.infra.egress import Egress
+from recaster.infra.egress_proxy import EgressProxy
 from recaster.infra.engine import ENDED, EngineClient, EngineWorker
 from recaster.infra.logging import configure_logging
 from recaster.infra.sealing import Sealer
 from recaster.infra.settings import Settings
 from recaster.infra.storage import open_storage
-from recaster.remix.stage_runner import StageRunner
+from recaster.remix.stage_runner import StageRunner, StagesInChildren, provider_profile
 from recaster.remix.workflow import PersonaWorkflow, RemixWorkflow
+from recaster.service.fetching.ytdlp import source_profiles
 from recaster.service.jobs.service import fail, forgive_attempts, running_job_ids
 from recaster.service.sources.opening import open_finder
 from recaster.service.webhooks.delivery import DeliveryLoop, Dispatcher
@@ -84,7 +86,11 @@ def run_worker(settings: Settings, run_stage: StageRunner | None = None) -> None
     worker = EngineWorker(settings, database)
     heavy = threading.Semaphore(settings.render_slots)
     resources = ExitStack()
-    finder = resources.enter_context(open_finder(settings, database, open_storage(settings)))
+    proxy = resources.enter_context(
+        EgressProxy([*source_profiles(settings), provider_profile(settings)], allowed=settings.open_networks())
+    )
+    finder = resources.enter_context(open_finder(settings, database, open_storage(settings), proxy=proxy))
+    run_stage = run_stage or StagesInChildren(settings, proxy)
     remix = RemixWorkflow(settings, database, open_storage(settings), heavy, finder, run_stage)
     persona = PersonaWorkflow(settings, database, open_storage(settings), heavy, run_stage)
     worker.register("remix", lambda job_id: remix.run(job_id, worker))

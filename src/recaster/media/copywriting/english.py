@@ -179,7 +179,7 @@ def is_instruction(text: str) -> bool:
     if not _is_some_verb(verb):
         return False
     second = rest.split(" ")[0]
-    return not rest or second in _AFTER_VERB or second.endswith("ly")
+    return second in _AFTER_VERB or second.endswith("ly")
 
 
 def is_step(text: str) -> bool:
@@ -207,36 +207,43 @@ def is_bare_noun(text: str) -> bool:
     """Tell whether a few words without article can be a noun, with one thing after a preposition at most."""
     said = text.casefold().split(" ")
     head = said[: next((at for at, word in enumerate(said) if word in _PREPOSITIONS and at), len(said))]
-    verb = is_instruction(text) and (len(said) > 1 or is_instruction(f"{text} the"))
-    return (
-        bool(head) and not set(head) & _SMALL and not set(said) & _NOT_IN_NOUNS and not verb and base(said[0]) is None
-    )
+    if said[0] in _GREETINGS or head[-1].endswith("ed") or any(word.endswith("n't") for word in said):
+        return False
+    if set(head) & _SMALL or set(said) & _NOT_IN_NOUNS:
+        return False
+    return not is_instruction(text) and base(said[0]) is None
 
 
 def is_clause(text: str) -> bool:
     """Tell whether words are a sentence that begins with its subject."""
     said = text.casefold().split(" ")
+    if said[-1] in ("if", "when", "because", "and", "but", "that"):
+        return False
     if said[0] in _SUBJECTS or "'" in said[0][1:-1]:
         return len(said) > 1 and said[0] not in ("let's", "don't", "can't")
     if said[0] in _NO_SUBJECTS or is_instruction(text) or base(said[0]) is not None:
         return False
-    return any(_is_finite(said[at - 1], word) for at, word in enumerate(said[:6]) if at)
+    following = [*said[1:], ""]
+    return any(_is_finite(said[at - 1], word, following[at]) for at, word in enumerate(said[:6]) if at)
 
 
-def _is_finite(before: str, word: str) -> bool:
+def _is_finite(before: str, word: str, after: str) -> bool:
     """Tell whether a word that follows a noun or adverb is a verb with its subject before it."""
+    if word in ("can", "will", "might", "must") and (after in _PREPOSITIONS or not after):
+        return False
     if word in _FINITE or word.endswith("n't"):
         return True
     if before in _ARTICLES or before in _PREPOSITIONS or not word.isalpha():
         return False
     if before.endswith("s") and word in _verbs()["sure"]:
         return True
-    if word.endswith(("s", "ing")) or word in _SMALL:
+    if word.endswith(("s", "ing", "er", "est")) or word in _SMALL:
         return False
     lemma = simplemma.lemmatize(word, lang="en")
     return lemma != word and _is_some_verb(lemma)
 
 
+_GREETINGS = frozenset(["thanks", "thank", "please", "sorry", "hello", "yes", "okay", "congrats", "good"])
 _SUBJECTS = frozenset(
     [
         "i",
