@@ -272,7 +272,7 @@ class Partner(RuleBasedStateMachine):
         """Poll a job: its tag changes exactly with what is shown, and nothing shown goes back."""
         with self.database.read(self.tenant.organization_id) as session:
             row = jobs.require_job(session, job_id)
-            tag, view = jobs.etag(row), jobs.view(session, row)
+            tag, view = jobs.etag(session, job_id), jobs.view(session, row)
         if job_id in self.shown:
             earlier_tag, earlier = self.shown[job_id]
             assert (tag == earlier_tag) == (view == earlier), "J3 the tag and what it stands for changed apart"
