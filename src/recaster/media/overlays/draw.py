@@ -21,7 +21,14 @@ import skia
 from numpy.typing import NDArray
 
 from recaster.errors import InvalidInput
-from recaster.media.overlays.fonts import EMOJI_FONT, FONT_FOLDER, find_font, read_font
+from recaster.media.overlays.fonts import (
+    EMOJI_FONT,
+    FALLBACK_WEIGHT,
+    FONT_FOLDER,
+    fallback_font_files,
+    find_font,
+    read_font,
+)
 from recaster.media.overlays.layout import (
     SCALE_STEPS,
     SMALLEST_SCALE,
@@ -126,7 +133,8 @@ def _is_right_to_left(text: str) -> bool:
 class SkiaTextDrawer:
     """`TextDrawer` on Skia's paragraph module (HarfBuzz shaping, ICU bidi, COLRv1 emoji).
 
-    `fallback_fonts` are further TrueType files, asked in order for characters that the style's font lacks. Holds parsed
+    `fallback_fonts` are TrueType files, asked in order for characters that the style's font lacks; without, the Noto
+    fonts of the installation. Holds parsed
     fonts and the last `cache_size` rendered blocks; not meant to be shared between threads.
     """
 
@@ -134,7 +142,7 @@ class SkiaTextDrawer:
         self,
         *,
         zone: SafeZone = SafeZone(),
-        fallback_fonts: tuple[Path, ...] = (),
+        fallback_fonts: tuple[Path, ...] | None = None,
         font_folder: Path = FONT_FOLDER,
         cache_size: int = 32,
     ) -> None:
@@ -149,13 +157,13 @@ class SkiaTextDrawer:
         self._blocks: OrderedDict[tuple[TextLayout, int, int | None], _Block] = OrderedDict()
         self._cache_size = cache_size
         self._fallbacks: list[str] = []
-        for path in fallback_fonts:
+        for path in fallback_font_files() if fallback_fonts is None else fallback_fonts:
             face = skia.Typeface.MakeFromFile(str(path))
             if face is None:
                 raise InvalidInput(
                     f"{path.name} is not a font file that can be read.", field="fallback_fonts", value=str(path)
                 )
-            self._register(f"fallback-{len(self._fallbacks)}", face)
+            self._register(f"fallback-{len(self._fallbacks)}", _bold(face))
             self._fallbacks.append(f"fallback-{len(self._fallbacks)}")
 
     def fits(
@@ -572,6 +580,19 @@ class SkiaTextDrawer:
                     continue
                 paragraph = self._paragraph(text, key, style.size, paint, emoji_visible=emoji_visible)
                 paragraph.paint(canvas, line.x + dx, line.baseline - paragraph.AlphabeticBaseline + dy)
+
+
+def _bold(face: Any) -> Any:
+    """A variable font at the weight of overlays; any other as it is."""
+    if "wght" not in {axis.tag.to_bytes(4, "big").decode() for axis in face.getVariationDesignParameters()}:
+        return face
+    # Each of these only points to the one before: all must live until the clone is made.
+    weight = skia.FontArguments.VariationPosition.Coordinate(int.from_bytes(b"wght", "big"), FALLBACK_WEIGHT)
+    coordinates = skia.FontArguments.VariationPosition.Coordinates([weight])
+    position = skia.FontArguments.VariationPosition(coordinates)
+    arguments = skia.FontArguments()
+    arguments.setVariationDesignPosition(position)
+    return face.makeClone(arguments)
 
 
 def _active_word(layout: TextLayout, appearance: Appearance) -> int | None:
