@@ -303,11 +303,25 @@ class Partner(RuleBasedStateMachine):
         self.all_promises_hold()
         for job_id in self.job_ids():
             self.look(job_id)
+            self.require_cause(self.job(job_id))
         work = tuple(path.name for folder in self.folder.glob("worker-*/work") for path in folder.iterdir())
         crashed = {name for name in work if self.job(name).status != "running"}
         assert invariants.orphans(self.database, self.storage, ()) == []
         assert crashed == set(work)
         self.tell_all()
+
+    def require_cause(self, job: Job) -> None:
+        """A job fails for what its source is, or because its workers died too often; else it was done or cancelled."""
+        code = job.error["code"] if job.error else None
+        if code == "INTERNAL":
+            assert job.attempts > self.settings.max_job_attempts
+        elif code is not None:
+            assert (
+                code
+                == dict(zip(FAILING, ("NO_FACE_FOUND", "OUTPUT_REJECTED"), strict=True))[job.input["tiktokVideoId"]]
+            )
+        elif job.status == "completed":
+            assert job.input["tiktokVideoId"] == GOOD
 
     def tell_all(self) -> None:
         """Let the receiver come back, pass all pauses of the ladder, and compare what it heard."""
