@@ -46,7 +46,7 @@ UNCHANGED = 96.0
 _PROFANITY_LANGUAGES = {"en": "english", "es": "spanish", "fr": "french", "de": "german", "pt": "portuguese"}
 _ROLE_NAMES = "|".join(role.value for role in OverlayRole)
 _NOT_COPY = regex.compile(
-    r"^(sure|certainly|of course|okay|here(?:'s| is| are) (?:the|your|a|my|an) (?:new |adapted |rewritten )?(?:text|line|overlay|version|caption"
+    r"^(?:sure|certainly|absolutely)[!,.:]? (?:here|i(?:'ll| will| can|'ve| have)|let me)\b|^(here(?:'s| is| are) (?:the|your|a|my|an) (?:new |adapted |rewritten )?(?:text|line|overlay|version|caption"
     rf"|translation|hook))\b|^\W*(?:{_ROLE_NAMES}|call to action|list item|new text|adapted|output|answer|option \d|translation)\s*[:=]\s"
     r"|\bas an ai\b|\blanguage model\b|\bsystem prompt\b|\b(?:previous|my|your) instructions\b|\bjson\b|max_characters|approved_facts"
     r"|[{}<>`\\]|\*\*|\[[\p{L} _]+\]|\b(?:lorem ipsum|brand name|app name|your brand)\b",

@@ -207,12 +207,11 @@ def is_bare_noun(text: str) -> bool:
     """Tell whether a few words without article can be a noun, with one thing after a preposition at most."""
     said = text.casefold().split(" ")
     head = said[: next((at for at, word in enumerate(said) if word in _PREPOSITIONS and at), len(said))]
-    if any(word.endswith("n't") for word in said) or (head and head[-1].endswith("ed")):
+    if said[0] in _GREETINGS or head[-1].endswith("ed") or any(word.endswith("n't") for word in said):
         return False
-    verb = is_instruction(text)
-    return (
-        bool(head) and not set(head) & _SMALL and not set(said) & _NOT_IN_NOUNS and not verb and base(said[0]) is None
-    )
+    if set(head) & _SMALL or set(said) & _NOT_IN_NOUNS:
+        return False
+    return not is_instruction(text) and base(said[0]) is None
 
 
 def is_clause(text: str) -> bool:
@@ -244,6 +243,7 @@ def _is_finite(before: str, word: str, after: str) -> bool:
     return lemma != word and _is_some_verb(lemma)
 
 
+_GREETINGS = frozenset(["thanks", "thank", "please", "sorry", "hello", "yes", "okay", "congrats", "good"])
 _SUBJECTS = frozenset(
     [
         "i",

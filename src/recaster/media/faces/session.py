@@ -46,8 +46,8 @@ class BlendedSession:
         self._alpha = presence(face)
         if not self._alpha.any():
             raise FaceUnsuitable(
-                f"The face on camera is turned more than {MOST_YAW:.0f}° to the side, or smaller than "
-                f"{LEAST_WIDTH:.0f} pixels, all the time. Pick another source."
+                f"The face on camera is turned more than {MOST_YAW:.0f}° to the side, narrower than {LEAST_WIDTH:.0f} "
+                f"pixels or hidden by more than {100 * MOST_HIDDEN:.0f} % all the time. Pick another source."
             )
         usual = np.median(face.textures[:: max(1, len(face.frames) // 48)], axis=0).astype(np.uint8)
         first = persona.references[0]

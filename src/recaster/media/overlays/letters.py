@@ -164,6 +164,19 @@ def _outward(counts: NDArray[np.generic], start: int, step: int, gap: int, limit
     return reached
 
 
+def edge_sharpness(level: LevelLine, extent: Extent) -> float:
+    """Steepest rise of brightness per pixel against the whole range of it inside the letters' rectangle.
+
+    About 1 for set type, which goes from fill to outline within a pixel, 0.6–0.8 after a resave at half size, around 0.5
+    or less for print that a lens has seen.
+    """
+    part = level.picture[extent.top : extent.bottom, extent.left : extent.right]
+    luma = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY)
+    across, down = cv2.Sobel(luma, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(luma, cv2.CV_32F, 0, 1, ksize=3)
+    low, high = np.quantile(luma, [0.05, 0.95])
+    return float(np.quantile(np.hypot(across, down), 0.97)) / 4 / max(float(high - low), 1.0)
+
+
 _TALL = re.compile(r"[A-Z0-9bdfhkltß@&$€£%?!(){}\[\]/|'\"À-ÖØ-Þ\u0370-\u9fff\uac00-\ud7af]")
 DEEP = re.compile(r"[gjpqyçQ,;@(){}\[\]|/$\u0590-\u0dff\u3040-\u9fff]")
 """Letters and signs that reach below the baseline."""
