@@ -29,7 +29,7 @@ Points = NDArray[np.float32]
 def main() -> None:
     """Measure, unroll, triangulate and write."""
     store = ModelStore(Settings().folder("models"))
-    models = FaceModels(store.path("face_detector"), store.path("face_embedder"), store.path("face_landmarks"))
+    models = FaceModels.of({model.name: store.path(model.name) for model in store.manifest.models})
     detector, landmarker = FaceDetector(models), FaceLandmarker(models)
     root = Path(str(distribution("openpeople").locate_file("openpeople/data/curated")))
     neutral: list[Points] = []

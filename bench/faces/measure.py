@@ -95,7 +95,7 @@ def measure(
         top_source = _ring(seen, source.shape[:2], forehead=True)
         clip.forehead.append((_gradient(source, top_source), _gradient(result, top)))
         changed = np.abs(source.astype(np.int16) - result).max(axis=2)
-        far = _oval(seen, source.shape[:2], REACH + 0.12) == 0
+        far = cv2.max(*(_oval(one, source.shape[:2], REACH + 0.2) for one in (seen, found))) == 0
         clip.outside += int((changed[far] > 0).sum())
         if hidden is not None:
             covered = cv2.resize(hidden[index], (source.shape[1], source.shape[0]), interpolation=cv2.INTER_NEAREST) > 0

@@ -123,7 +123,7 @@ def measure(item: Item, tracks: tuple[OverlayTrack, ...], known: Known, pictures
     )
 
 
-def read_tracks(item: Item, cache: Path) -> tuple[OverlayTrack, ...]:
+def read_tracks(item: Item) -> tuple[OverlayTrack, ...]:
     """What the product's reader finds."""
     store = ModelStore(Settings().folder("models"))
     models = {model.name: store.path(model.name) for model in store.manifest.models}
@@ -174,7 +174,7 @@ def main() -> None:
     rows = []
     chosen = items(given.truth, tuple(given.recipes.split(",")), tuple(int(s) for s in given.seeds.split(",")))
     for item in chosen:
-        tracks = item.tracks() if given.tracks == "true" else read_tracks(item, given.cache)
+        tracks = item.tracks() if given.tracks == "true" else read_tracks(item)
         rows.append(measure(item, tracks, known_of(item, given.cache), given.pictures))
         print(line_of(item.name, rows[-1:]), flush=True)
     print()

@@ -11,6 +11,7 @@
     ├── ConsentMissing               the influencer is a person without a valid grant           job: CONSENT_MISSING
     ├── SourceUnavailable            the source could not be fetched after all tries            job: SOURCE_UNAVAILABLE
     ├── ModelMissing                 a model file is not installed or does not have its hash
+    ├── LicenceRefused               a model's licence forbids commercial use and the operator did not name it
     ├── NotInstalled                 an optional part is not installed
     ├── Cancelled                    the work was cancelled by its owner
     └── ApiError (recaster.service.errors)   what only the HTTP service can answer: codes of the wire
@@ -119,6 +120,12 @@ class SourceUnavailable(RecasterError):
 
 class ModelMissing(RecasterError):
     """A model file is not installed, or is there with another hash than the manifest declares."""
+
+    exit_code = 9
+
+
+class LicenceRefused(RecasterError):
+    """A model's licence forbids commercial use, and the operator's settings do not name it as allowed."""
 
     exit_code = 9
 

@@ -56,7 +56,7 @@ def _analyse(request: Mapping[str, Any]) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ANALYSIS_FILES:
         (folder / name).write_text(f"{name} of {request['sha256']}")
-    return {"overlays": 0, "faces": 1}
+    return {"overlays": 0, "faces": 1, "measured": {}}
 
 
 def _adapt(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import http.server
 import json
 import os
 import random
@@ -27,6 +28,7 @@ from recaster.infra import migrations
 from recaster.infra.database import Database, open_database
 from recaster.infra.engine import migrate_engine
 from recaster.infra.failpoints import Failpoint
+from recaster.infra.sealing import Sealer
 from recaster.infra.settings import Settings
 from recaster.infra.storage import open_storage
 from recaster.service.accounts.service import create_organization
@@ -37,10 +39,15 @@ from recaster.service.keys.service import mint
 from recaster.service.projects.schemas import ProjectCreate
 from recaster.service.projects.service import create as create_project
 from recaster.service.sources.model import Source
+from recaster.service.webhooks import service as webhooks
+from recaster.service.webhooks.model import Event, WebhookDelivery
+from recaster.service.webhooks.schemas import EndpointCreate
 
 Role = Literal["server", "worker"]
 PATIENCE: Final = 60.0
 """Seconds after which something that should have happened is taken for lost."""
+LOOPBACK: Final = "127.0.0.0/8"
+TOLD: Final = ("job.completed", "job.failed", "job.canceled", "content.generated")
 CLIPS: Final = {
     "7301234567890123450": b"a clip",
     **{f"730123456789012346{i}": c for i, c in enumerate(fast_stages.FAILURES)},
@@ -104,15 +111,62 @@ def furnish(database: Database, settings: Settings, credits: int) -> Tenant:
     return Tenant(minted.token, organization.id, project.id, influencer.id)
 
 
+class Receiver:
+    """A partner's web server that hears of events."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        """Ids of the events, as they came."""
+        heard = self.heard
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                heard.append(self.headers["webhook-id"])
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop to listen."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def findings(self, database: Database) -> list[str]:
+        """Return what the receiver was told of and is not so, and what is taken for told and was not."""
+        with database.system_read() as session:
+            events = set(session.scalars(sa.select(Event.id)))
+            delivered = sa.select(WebhookDelivery.event_id).where(WebhookDelivery.status == "delivered")
+            told = set(session.scalars(delivered))
+            failed = session.scalars(sa.select(WebhookDelivery.id).where(WebhookDelivery.status == "failed")).all()
+        heard = set(self.heard)
+        return [
+            *(f"W2 {event_id} is taken for delivered and never came." for event_id in sorted(told - heard)),
+            *(f"W1 {event_id} came and is no event." for event_id in sorted(heard - events)),
+            *(f"W2 the delivery {delivery_id} was given up." for delivery_id in failed),
+        ]
+
+
 class House:
     """The home and its processes. A `with` block ends them all."""
 
     def __init__(self, home: Path, *, servers: int = 1, credits: int = 10_000_000) -> None:
-        self.settings = Settings(home=home)
+        self.settings = Settings(home=home, egress_allow=LOOPBACK)
         self.database = open_database(self.settings)
         migrations.upgrade(self.database)
         migrate_engine(self.settings)
         self.tenant = furnish(self.database, self.settings, credits)
+        self.receiver = Receiver()
+        sealer = Sealer(self.settings.sealing_keys())
+        hook = EndpointCreate.model_validate({"url": self.receiver.url, "events": list(TOLD)})
+        with self.database.write(self.tenant.organization_id) as session:
+            webhooks.create(session, sealer, hook, self.settings.open_networks())
         self.ports = [_free_port() for _ in range(servers)]
         self._orders = threading.Lock()
         self._nursery = subprocess.Popen(
@@ -130,6 +184,7 @@ class House:
         assert self._nursery.stdin is not None
         self._nursery.stdin.close()
         self._nursery.wait(30)
+        self.receiver.close()
         self.database.dispose()
 
     def start(self, role: Role, number: int = 0, failpoint: tuple[Failpoint, int] | None = None) -> int:
@@ -159,9 +214,13 @@ class House:
         os.kill(pid, signal.SIGTERM)
         wait_for(lambda: not alive(pid), "the process to end")
 
+    def await_jobs(self) -> None:
+        """Wait until no job runs."""
+        wait_for(lambda: not invariants.unfinished(self.database), "all jobs to end")
+
     def findings_at_rest(self) -> list[str]:
         """Wait until no job runs, and return every invariant that does not hold then."""
-        wait_for(lambda: not invariants.unfinished(self.database), "all jobs to end")
+        self.await_jobs()
         work = self.settings.home / "work"
         # The scratch folder goes after the last transaction.
         wait_for(lambda: not any(work.iterdir()), "the scratch folders to go", 10)
@@ -172,7 +231,12 @@ class House:
             for path in (self.settings.home / "objects").rglob("*")
             if path.is_file() and ("#" in path.name or path.name.startswith("."))
         ]
-        return [*invariants.broken(self.database), *invariants.orphans(self.database, storage, names), *halves]
+        return [
+            *invariants.broken(self.database),
+            *invariants.orphans(self.database, storage, names),
+            *halves,
+            *self.receiver.findings(self.database),
+        ]
 
 
 def alive(pid: int) -> bool:

@@ -27,7 +27,9 @@ ATTEMPTS = 20
 
 def settings(home: Path) -> Settings:
     """Settings of all processes over one home."""
-    return Settings(home=home, max_job_attempts=ATTEMPTS, engine_poll_seconds=0.05, log_level="WARNING")
+    return Settings(
+        home=home, max_job_attempts=ATTEMPTS, engine_poll_seconds=0.05, log_level="WARNING", egress_allow="127.0.0.0/8"
+    )
 
 
 def live(order: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+import tiny_networks
 from recaster.errors import NoFaceFound
 from recaster.media.faces import (
     FaceAnalysis,
@@ -22,6 +23,7 @@ from recaster.media.faces import (
     find_faces,
     prepare_persona,
 )
+from recaster.media.faces.neural import OnnxParser, OnnxRestorer, OnnxSwapper, load_engine
 from recaster.media.video import ColorTags, Image, VideoFacts, VideoWriter
 
 pytestmark = pytest.mark.contract
@@ -29,7 +31,7 @@ pytestmark = pytest.mark.contract
 
 @pytest.fixture(scope="module")
 def models(model_files: Mapping[str, Path]) -> FaceModels:
-    return FaceModels(model_files["face_detector"], model_files["face_embedder"], model_files["face_landmarks"])
+    return FaceModels.of(model_files)
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +39,25 @@ def persona(models: FaceModels, persona_pictures: Mapping[str, Path]) -> Persona
     return prepare_persona([persona_pictures["P007"] / "studio_portrait.jpg"], models)
 
 
-@pytest.fixture(scope="module", params=[MeshSwapper], ids=["mesh"])
-def swapper(request: pytest.FixtureRequest, models: FaceModels) -> FaceSwapper:
-    return request.param(models)
+@pytest.fixture(scope="module", params=["mesh", *sorted(tiny_networks.SIZES), "restored and parsed"])
+def swapper(
+    request: pytest.FixtureRequest, models: FaceModels, tmp_path_factory: pytest.TempPathFactory
+) -> FaceSwapper:
+    """Every implementation; a generator network of each public family is a tiny one with the same shapes."""
+    if request.param == "mesh":
+        return MeshSwapper(models)
+    folder = tmp_path_factory.mktemp("engines")
+    family = request.param if request.param in tiny_networks.SIZES else "inswapper"
+    tiny_networks.write_swapper(folder, "tiny", family, tint=0.05, more="most_tiles = 1")
+    restorer = parser = None
+    if family != request.param:
+        network = tiny_networks.restorer(folder / "white.onnx")
+        tiny_networks.write_single(folder, "white", "restorer", "gfpgan", network)
+        restorer = OnnxRestorer(load_engine(folder, "white", "restorer"), "cpu")
+        network = tiny_networks.plane_parser(folder / "plane.onnx")
+        tiny_networks.write_single(folder, "plane", "parser", "xseg", network)
+        parser = OnnxParser(load_engine(folder, "plane", "parser"), "cpu")
+    return OnnxSwapper(models, load_engine(folder, "tiny", "swapper"), restorer=restorer, parser=parser, device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ ALL = ["job.completed", "job.failed", "job.canceled", "content.generated", "cont
 
 @pytest.fixture
 def settings(tmp_path: Path, empty_database: Path) -> Settings:
-    from conftest import POSTGRES, copy_postgres
+    from worlds import POSTGRES, copy_postgres
 
     home = tmp_path / "home"
     home.mkdir()
@@ -112,7 +112,7 @@ def test_a_finished_job_is_told_in_order_and_signed_twice(
         "timestamp": "2026-11-24T12:00:00.000Z",
         "sequence": 2,
         "data": {
-            "jobId": accepted["jobId"], "kind": "content_generate", "status": "completed",
+            "jobId": accepted["jobId"], "kind": "content_generate", "environment": "live", "status": "completed",
             "projectId": ready.project_id, "containerIds": accepted["containerIds"], "error": None,
             "finishedAt": "2026-11-24T12:00:00.000Z",
         },

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from functools import cache
 from typing import Final
 
 import structlog
@@ -36,6 +37,8 @@ from recaster.infra.settings import Settings
 from recaster.infra.storage import ObjectStore, open_storage
 from recaster.service.errors import MethodNotAllowed, NotFound
 from recaster.service.keys.usage import KeyUsage
+from recaster.service.sources.finding import SourceFinder
+from recaster.service.sources.opening import open_finder
 
 ROUTE_MODULES: Final = (
     "health", "whoami", "credits", "remixes", "jobs", "content",
@@ -53,6 +56,7 @@ def create_app(
     storage: ObjectStore | None = None,
     clock: Clock | None = None,
     ids: IdFactory | None = None,
+    finder: SourceFinder | None = None,
 ) -> FastAPI:
     """Build the API. Its start-up brings tables up to date; it runs no work itself, jobs wait for a worker."""
     opened = database or open_database(settings, clock=clock, ids=ids)
@@ -62,20 +66,24 @@ def create_app(
         migrations.upgrade(opened)
         migrate_engine(settings)
         app.state.budgets = Budgets(open_counter(settings, opened), opened.clock)
+        resources = ExitStack()
+        store = storage or open_storage(settings)
         app.state.services = Services(
             settings=settings,
             database=opened,
-            storage=storage or open_storage(settings),
+            storage=store,
             engine=EngineClient(settings),
             pepper=settings.pepper(),
             sealer=Sealer(settings.sealing_keys()),
             usage=KeyUsage(opened),
+            finder=finder or resources.enter_context(open_finder(settings, opened, store)),
             metrics=Metrics(opened),
         )
         app.state.services.usage.start()
         try:
             yield
         finally:
+            resources.close()
             app.state.services.usage.stop()
             app.state.services.engine.close()
             if database is None:
@@ -102,7 +110,8 @@ def create_app(
         )
     _check_declarations(app)
     app.state.operations = operations
-    app.openapi = lambda: build_openapi(app, operations)  # type: ignore[method-assign]
+    # Made once: it takes a third of a second, and anybody may ask for it.
+    app.openapi = cache(lambda: build_openapi(app, operations))  # type: ignore[method-assign]
     app.add_exception_handler(RecasterError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_error)

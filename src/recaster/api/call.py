@@ -29,6 +29,8 @@ from recaster.service.idempotency.service import (
 )
 from recaster.service.keys.service import Principal
 from recaster.service.keys.usage import KeyUsage
+from recaster.service.recommendations.vectors import SentenceModel, TextVectors
+from recaster.service.sources.finding import SourceFinder
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,9 @@ class Services:
     pepper: bytes
     sealer: Sealer
     usage: KeyUsage
+    finder: SourceFinder
     metrics: Metrics
+    vectors: TextVectors = field(default_factory=SentenceModel)
     in_flight: InFlight = field(default_factory=InFlight)
     streams: StreamSlots = field(default_factory=StreamSlots)
 
@@ -131,6 +135,11 @@ class Call:
         if self._session is None:
             raise RuntimeError(f"{self._route} opens its own units of work; use call.idempotent or call.database.")
         return self._session
+
+    @property
+    def finder(self) -> SourceFinder:
+        """Where ids are looked up that the library does not hold."""
+        return self.services.finder
 
     def idempotent(self, body: Any, work: Callable[[OrganizationSession], BaseModel | Answer | None]) -> Response:
         """Do `work` in the one write transaction, or return the kept answer of the same request.

@@ -1,11 +1,13 @@
 """What `/metrics` shows in Prometheus' text form: requests of this process, and counts that the database knows.
 
-Counts come from the tables when they are asked for, so they are true over restarts and for all processes together; they
-name no organization, because the route is open.
+Counts come from the tables when they are asked for (at most every two seconds), so they are true over restarts and for
+all processes together; they name no organization, because the route is open.
 """
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterable
 from typing import Final
 
@@ -21,6 +23,7 @@ from recaster.service.jobs.model import Job
 from recaster.service.webhooks.model import Event, WebhookDelivery, WebhookEndpoint
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_FRESH_SECONDS: Final = 2.0
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -54,12 +57,22 @@ class Metrics:
 class _DatabaseCounts(Collector):
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._mutex = threading.Lock()
+        self._counted: tuple[float, list[Metric]] | None = None
 
     def describe(self) -> Iterable[Metric]:
         # Without this the registry would collect at once, before there are tables.
         return []
 
     def collect(self) -> Iterable[Metric]:
+        # Counting reads whole tables and everybody may ask: one count serves all who ask at about the same time.
+        with self._mutex:
+            now = time.monotonic()
+            if self._counted is None or now - self._counted[0] >= _FRESH_SECONDS:
+                self._counted = (now, list(self._count()))
+            return self._counted[1]
+
+    def _count(self) -> Iterable[Metric]:
         with self._database.system_read() as session:
 
             def counted(

@@ -72,6 +72,9 @@ _HEADERS: dict[str, Any] = {
     "Idempotent-Replayed": _header("`true` where this is the kept answer of an earlier request with the same key."),
 }
 
+_IDEMPOTENCY_KEY = r'^([!#-~][!-~]{0,254}|"[!#-~]{1,255}")$'
+"""Visible ASCII, as it is or in double quotes."""
+
 _MEANINGS = {
     200: "Done.",
     201: "Made.",
@@ -95,6 +98,14 @@ _SIGNATURE_HEADERS = {
     "webhook-signature": "Standard Webhooks: `v1,<base64 HMAC-SHA-256 of id.timestamp.body>`, one per valid secret.",
     "X-Layers-Event-Id": "The event's id.",
     "X-Layers-Signature": "`t=<unix>,v1=<hex HMAC-SHA-256 of t.body>`, one `v1` per valid secret.",
+}
+
+
+_FORM: dict[str, Any] = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
+    "additionalProperties": {"type": "string"},
 }
 
 
@@ -179,13 +190,15 @@ def _complete(described: dict[str, Any], operation: Operation, shared: dict[str,
     for response in responses.values():
         response["headers"] = _headers(operation)
     responses |= _error_responses(operation, shared)
+    if operation.form:
+        described["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}
     parameters = []
     if operation.etag or operation.ranges:
         parameters.append(_parameter("If-None-Match", "`ETag` of the answer that the client has.", {"type": "string"}))
     if operation.idempotent:
         success["headers"]["Idempotent-Replayed"] = {"$ref": "#/components/headers/Idempotent-Replayed"}
         meaning = "The same key and body within 24 h answers the first response again."
-        parameters.append(_parameter("Idempotency-Key", meaning, {"type": "string", "minLength": 1, "maxLength": 257}))
+        parameters.append(_parameter("Idempotency-Key", meaning, {"type": "string", "pattern": _IDEMPOTENCY_KEY}))
     if parameters:
         described.setdefault("parameters", []).extend(parameters)
     described["x-idempotent"] = operation.idempotent

@@ -10,6 +10,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Final
@@ -47,12 +48,16 @@ class UploadForm:
 
     file: UploadedFile
     fields: Mapping[str, str]
+    has_file: bool = True
+    """False where the form may come without a file and did; `file` is empty then."""
 
 
 async def receive_upload(
-    content_type: str | None, body: AsyncIterable[bytes], folder: Path, *, file_bytes: int
+    content_type: str | None, body: AsyncIterable[bytes], folder: Path, *, file_bytes: int, needs_file: bool = True
 ) -> UploadForm:
     """Read a form with one file of at most `file_bytes` bytes. On any exception nothing is left in `folder`.
+
+    `needs_file=False` also takes a form of text parts alone.
 
     Raises:
         UnsupportedMediaType: the body is no multipart form.
@@ -82,7 +87,7 @@ async def receive_upload(
                 parser.finalize()
             except FormParserError as error:
                 raise _invalid("", "The form is damaged or cut off; send it again.") from error
-            return reader.result(path)
+            return reader.result(path, needs_file)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -119,13 +124,13 @@ class _FormReader:
             "on_end": self._end,
         }
 
-    def result(self, path: Path) -> UploadForm:
+    def result(self, path: Path, needs_file: bool) -> UploadForm:
         """Return what was read, once the body has ended."""
         if not self._complete:
             raise _invalid("", "The form is cut off before its last boundary; send it again.")
-        if not self._has_file:
+        if needs_file and not self._has_file:
             raise _invalid(FILE_PART, "The form has no part named file that holds one.")
-        return UploadForm(UploadedFile(path, self._size, self._digest.hexdigest()), self._fields)
+        return UploadForm(UploadedFile(path, self._size, self._digest.hexdigest()), self._fields, self._has_file)
 
     def _begin_part(self) -> None:
         self._headers.clear()
@@ -199,6 +204,17 @@ def too_large(limit: int) -> PayloadTooLarge:
 
 
 async def _upload(request: Request) -> AsyncIterator[UploadForm]:
+    async with _received(request, needs_file=True) as form:
+        yield form
+
+
+async def _form(request: Request) -> AsyncIterator[UploadForm]:
+    async with _received(request, needs_file=False) as form:
+        yield form
+
+
+@asynccontextmanager
+async def _received(request: Request, *, needs_file: bool) -> AsyncIterator[UploadForm]:
     services: Services = request.app.state.services
     settings = services.settings
     limit = max(settings.max_image_bytes, settings.max_video_bytes)
@@ -206,7 +222,11 @@ async def _upload(request: Request) -> AsyncIterator[UploadForm]:
     if declared.isdigit() and int(declared) > limit + _FRAME_BYTES:
         raise too_large(limit)
     form = await receive_upload(
-        request.headers.get("content-type"), request.stream(), settings.folder("work"), file_bytes=limit
+        request.headers.get("content-type"),
+        request.stream(),
+        settings.folder("work"),
+        file_bytes=limit,
+        needs_file=needs_file,
     )
     try:
         yield form
@@ -216,6 +236,9 @@ async def _upload(request: Request) -> AsyncIterator[UploadForm]:
 
 Upload = Annotated[UploadForm, Depends(_upload)]
 """Annotate a handler's parameter with it to take a form with a file; the file is removed when the answer is sent."""
+
+OptionalUpload = Annotated[UploadForm, Depends(_form)]
+"""Like `Upload`, for a form that may come without a file."""
 
 
 def keep(call: Call, project_id: str, file: UploadedFile) -> str:

@@ -12,14 +12,19 @@ from typer.main import get_command
 
 from recaster import __version__
 from recaster.cli import models
-from recaster.cli.accounts import credits_app, keys_app, projects_app
+from recaster.cli.accounts import credits_app, keys_app, organizations_app, projects_app
 from recaster.cli.api import openapi
 from recaster.cli.console import fail
 from recaster.cli.copy import copy, formulas_app
 from recaster.cli.demo import demo
 from recaster.cli.doctor import doctor
+from recaster.cli.faces import persona_app, swap
+from recaster.cli.overlays import read
 from recaster.cli.remix import remix
+from recaster.cli.restore import erase, reset
+from recaster.cli.secrets import secrets_app
 from recaster.cli.serve import serve, work
+from recaster.cli.sources import app as sources_app
 from recaster.errors import RecasterError
 
 __all__ = ["app", "main"]
@@ -32,14 +37,22 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(models.app, name="models")
+app.add_typer(persona_app, name="persona")
 app.add_typer(formulas_app, name="formulas")
 app.add_typer(keys_app, name="keys")
 app.add_typer(projects_app, name="projects")
 app.add_typer(credits_app, name="credits")
+app.add_typer(organizations_app, name="organizations")
+app.add_typer(secrets_app, name="secrets")
+app.add_typer(sources_app, name="sources")
 app.command()(doctor)
 app.command()(serve)
 app.command("worker")(work)
 app.command()(remix)
+app.command()(swap)
+app.command()(read)
+app.command()(erase)
+app.command()(reset)
 app.command("copy")(copy)
 app.command()(demo)
 app.command()(openapi)

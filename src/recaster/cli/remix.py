@@ -10,15 +10,14 @@ from typing import Annotated
 import typer
 
 from recaster.cli.console import AsJson, progress_bars, show_json, show_table
-from recaster.errors import InvalidInput
+from recaster.cli.faces import pictures_in
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.media.copywriting import BrandProfile
 from recaster.media.faces import prepare_persona
 from recaster.remix import steps
 from recaster.remix.engines import Engines, engine_choice
-
-PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+from recaster.remix.face_engines import with_swapper
 
 
 def remix(
@@ -28,21 +27,17 @@ def remix(
     ],
     brand: Annotated[Path, typer.Option(help="Brand profile, see examples/brand.toml.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The video that is written.")],
+    swapper: Annotated[
+        str | None, typer.Option(help="Who draws the face: `mesh` or `onnx:NAME`; otherwise what the settings choose.")
+    ] = None,
     plan: Annotated[Path | None, typer.Option(help="Also write the plan as JSON here.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Remix a local video: new texts, new face, same sound and timing."""
     profile = BrandProfile.from_toml(brand)
-    pictures = sorted(path for path in persona.iterdir() if path.suffix.lower() in PICTURES)
-    if not pictures:
-        raise InvalidInput(
-            f"There is no picture in {persona}. Put JPEG, PNG or WebP files of one person there.",
-            field="persona",
-            value=str(persona),
-            limit=", ".join(PICTURES),
-        )
+    pictures = pictures_in(persona)
     output.parent.mkdir(parents=True, exist_ok=True)
-    settings = Settings()
+    settings = with_swapper(Settings(), swapper)
     engines = Engines.from_choice(engine_choice(settings, ModelStore(settings.folder("models"))))
     with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,12 +20,15 @@ from recaster.api.app import create_app
 from recaster.errors import NotInstalled, RecasterError
 from recaster.infra.database import open_database
 from recaster.infra.engine import migrate_engine
+from recaster.infra.isolation import require_isolation
 from recaster.infra.logging import configure_logging
 from recaster.infra.migrations import upgrade
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.remix.worker import run_worker
 
+GRACE_SECONDS = 5
+"""How long open requests (event streams above all) may go on after the signal to stop."""
 LEAST_WORKER_LIFE = 5.0
 """Seconds; a worker that lives shorter is not started again at once."""
 
@@ -39,12 +42,20 @@ def serve(
     settings = Settings()
     configure_logging(settings.log_level)
     _require_models(settings)
+    require_isolation(settings)
     _bring_up_to_date(settings)
     keeper = _WorkerKeeper() if worker else None
     address, number = host or settings.host, port if port is not None else settings.port
     typer.echo(f"Recaster listens on http://{address}:{number} (home {settings.home})", err=True)
     try:
-        uvicorn.run(create_app(settings), host=address, port=number, log_config=None, server_header=False)
+        uvicorn.run(
+            create_app(settings),
+            host=address,
+            port=number,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
     finally:
         if keeper is not None:
             keeper.stop()
@@ -54,6 +65,7 @@ def work(tied: Annotated[bool, typer.Option(hidden=True, help="End when standard
     """Run a worker: takes jobs from the database and does them."""
     settings = Settings()
     _require_models(settings)
+    require_isolation(settings)
     _bring_up_to_date(settings)
     if tied:
         threading.Thread(target=_end_with_server, daemon=True).start()

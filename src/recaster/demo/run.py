@@ -112,7 +112,7 @@ def persona_pictures(person: str) -> Path:
 def reference_pictures(folder: Path, files: Mapping[str, Path], target: Path) -> list[Path]:
     """Cut pictures with exactly one face out of the portrait, the selfie and the sheet of expressions."""
     target.mkdir(exist_ok=True)
-    models = FaceModels(files["face_detector"], files["face_embedder"], files["face_landmarks"])
+    models = FaceModels.of(files)
     found = []
     for name in ("studio_portrait", "amateur_selfie", "emotions_sheet"):
         image = cv2.imread(str(folder / f"{name}.jpg"))

@@ -1,7 +1,8 @@
-"""The demo's source clip: a synthetic person films herself in a park, with the overlays such videos have.
+"""The demo's source clip: a synthetic person talks to her phone in a park, with the overlays such videos have.
 
-It is made from one selfie of the package `openpeople` by a moving hand-held camera and by turning the head in depth; the
-overlays are burned in with the product's own drawing code and the sound is synthesised. Everything is deterministic.
+She is brought to life from her own pictures in the package `openpeople` (`puppet`), says what the lists say (`voice`) and
+holds the camera in her hand (`performance`). The overlays are burned in with the product's own drawing code. Nothing is
+random: the same pictures give the same bytes.
 """
 
 from __future__ import annotations
@@ -16,18 +17,14 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from recaster.errors import NotInstalled
+from recaster.demo.performance import SPEECH, pose_at, view_at
+from recaster.demo.puppet import Puppet
+from recaster.demo.voice import SAMPLE_RATE
 from recaster.infra.files import atomic_file
-from recaster.media.faces import FaceDetector, FaceLandmarker, FaceModels
 from recaster.media.overlays import SkiaTextDrawer, Slab, Stroke, TextLayout, TextStyle
 from recaster.media.progress import Progress, silent
 from recaster.media.video import ColorTags, Image, VideoFacts, VideoWriter, probe
-
-Field = NDArray[np.float32]
-
-SAMPLE_RATE = 44100
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ def make_source_clip(
     """Write the clip, and beside it `<name>.truth.json` with every overlay's text, frames and box.
 
     Args:
-        pictures: a person's folder of `openpeople`; its `amateur_selfie.jpg` is used.
+        pictures: a person's folder of `openpeople`; its selfie and its sheet of expressions are used.
         models: model files by their names in the manifest.
         target: the MP4 file.
         seconds: length; overlays that would begin later are left out.
@@ -74,19 +71,14 @@ def make_source_clip(
         progress: counts frames.
 
     Raises:
-        NotInstalled: the selfie is not there.
+        NotInstalled: a picture is not there, or does not show what it should.
     """
-    selfie = cv2.imread(str(pictures / "amateur_selfie.jpg"))
-    if selfie is None:
-        raise NotInstalled(f"There is no amateur_selfie.jpg in {pictures}. Reinstall the package `openpeople`.")
-    picture = np.asarray(selfie, np.uint8)
-    scene = _Scene(picture, models, size)
+    scene = _Scene(Puppet(pictures, models), size)
     drawer = SkiaTextDrawer()
     count = seconds * rate
     overlays = [overlay for overlay in _OVERLAYS if overlay.first_second < seconds]
     layouts = [_layout(drawer, overlay, size) for overlay in overlays]
     starts = [round(overlay.first_second * rate) for overlay in overlays]
-    grain = np.random.default_rng(7)
     with tempfile.TemporaryDirectory(prefix="recaster-demo-") as scratch:
         sound = Path(scratch) / "sound.mp4"
         _write_sound(sound, seconds)
@@ -94,7 +86,7 @@ def make_source_clip(
         step = Fraction(1, rate) / facts.time_base
         with VideoWriter(target, facts, source=sound) as writer:
             for index in range(count):
-                image = _grained(scene.picture(index / rate), grain)
+                image = scene.picture(index / rate, index)
                 for layout, start in zip(layouts, starts, strict=True):
                     if index >= start:
                         image = drawer.draw(image, layout)
@@ -109,51 +101,35 @@ def make_source_clip(
 
 
 class _Scene:
-    """The selfie as a shallow relief in front of a moving camera."""
+    """Person and background before the camera."""
 
-    def __init__(self, picture: Image, models: Mapping[str, Path], size: tuple[int, int]) -> None:
-        self._picture = picture
+    def __init__(self, puppet: Puppet, size: tuple[int, int]) -> None:
+        self._puppet = puppet
         self._size = size
-        paths = FaceModels(models["face_detector"], models["face_embedder"], models["face_landmarks"])
-        box = FaceDetector(paths).find(picture)[0]
-        points, _ = FaceLandmarker(paths).in_box(picture, box)
-        self._centre = points[:, :2].mean(axis=0)
-        self._height = float(np.ptp(points[:, 1]))
-        rows, columns = np.indices(picture.shape[:2], np.float32)
-        across = (columns - self._centre[0]) / (0.62 * self._height)
-        down = (rows - self._centre[1]) / (0.78 * self._height)
-        # A head is about an ellipsoid; it falls smoothly to nothing at hair, ears and neck.
-        self._head = np.exp(-((across**2 + down**2) ** 1.5)).astype(np.float32)
-        self._rows, self._columns = rows, columns
+        low, high = puppet.points[:, :2].min(axis=0), puppet.points[:, :2].max(axis=0)
+        self._face = (float(low[0] + high[0]) / 2, float(low[1] + high[1]) / 2, float(high[1] - low[1]))
+        # A sensor's grain: one large sheet of it, of which every frame shows another part.
+        chance = np.random.default_rng(7)
+        noise = chance.standard_normal((size[1] // 2 + 80, size[0] // 2 + 80)).astype(np.float32) * 2.0
+        large = cv2.resize(noise, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+        brighter, darker = np.clip(large, 0, None), np.clip(-large, 0, None)
+        self._grain = [cv2.merge([np.rint(part).astype(np.uint8)] * 3) for part in (brighter, darker)]
+        self._places = chance.integers(0, 160, (97, 2))
 
-    def picture(self, second: float) -> Image:
-        """The frame at a time: the head turns and nods a little, the camera breathes, drifts and pushes in."""
-        turn = 0.055 * np.sin(0.9 * second) + 0.03 * np.sin(2.3 * second + 1)
-        nod = 0.028 * np.sin(1.3 * second + 0.5) + 0.012 * np.sin(3.9 * second)
-        speech = max(0.0, float(np.sin(5.1 * second) * np.sin(1.7 * second + 0.3)))
-        shift_x = self._head * np.float32(turn * self._height)
-        shift_y = self._head * np.float32(nod * self._height)
-        jaw = np.clip((self._rows - self._centre[1]) / (0.5 * self._height), 0, 1) * self._head
-        shift_y = shift_y + jaw * np.float32(0.035 * speech * self._height)
-        moved = cv2.remap(
-            self._picture,
-            self._columns - shift_x,
-            self._rows - shift_y,
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REFLECT,
+    def picture(self, second: float, index: int) -> Image:
+        """The frame at a time, with the grain of its index."""
+        view = view_at(second, self._face, self._size)
+        person = self._puppet.draw(pose_at(second), view.person, self._size)
+        frame = cv2.warpAffine(
+            self._puppet.background, view.background, self._size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
         )
-        width, height = self._size
-        closer = 1.22 if second >= 5.0 else 1.0  # one jump cut to a tighter framing, as creators do
-        scale = closer * (0.50 + 0.006 * second + 0.006 * np.sin(0.7 * second)) * height / self._height * 0.62
-        angle = 0.9 * np.sin(1.1 * second) + 0.4 * np.sin(2.9 * second)
-        x = self._centre[0] + self._height * (0.03 * np.sin(1.6 * second) + 0.012 * np.sin(4.3 * second))
-        y = self._centre[1] + self._height * (0.27 + 0.025 * np.sin(2.1 * second + 1))
-        matrix = cv2.getRotationMatrix2D((float(x), float(y)), float(angle), float(scale))
-        matrix[:, 2] += np.array([width / 2 - x, 0.47 * height - y])
-        blurred = cv2.GaussianBlur(moved, (0, 0), 0.4 / float(scale)) if scale < 0.8 else moved
-        frame = cv2.warpAffine(blurred, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-        light = 1.0 + 0.02 * np.sin(0.8 * second)
-        return np.asarray(np.clip(frame.astype(np.float32) * light, 0, 255), np.uint8)
+        uncovered = cv2.bitwise_not(cv2.extractChannel(person, 3))
+        cv2.multiply(frame, cv2.merge([uncovered, uncovered, uncovered]), dst=frame, scale=1 / 255)
+        cv2.add(frame, cv2.cvtColor(person, cv2.COLOR_BGRA2BGR), dst=frame)
+        frame = cv2.convertScaleAbs(frame, alpha=1.0 + 0.015 * float(np.sin(0.8 * second)))  # clouds
+        left, top = self._places[index % len(self._places)]
+        brighter, darker = (part[top : top + self._size[1], left : left + self._size[0]] for part in self._grain)
+        return np.asarray(cv2.subtract(cv2.add(frame, brighter), darker), np.uint8)
 
 
 def _layout(drawer: SkiaTextDrawer, overlay: _Overlay, size: tuple[int, int]) -> TextLayout:
@@ -177,12 +153,6 @@ def _layout(drawer: SkiaTextDrawer, overlay: _Overlay, size: tuple[int, int]) ->
     return drawer.layout(overlay.text, style, box, size, max_lines=overlay.lines)
 
 
-def _grained(image: Image, grain: np.random.Generator) -> Image:
-    noise = grain.standard_normal((image.shape[0] // 2 + 1, image.shape[1] // 2 + 1)).astype(np.float32) * 2.0
-    large = cv2.resize(noise, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(np.clip(image.astype(np.float32) + large[..., None], 0, 255), np.uint8)
-
-
 def _facts(sound: VideoFacts, size: tuple[int, int], rate: int, count: int) -> VideoFacts:
     return VideoFacts(
         container="mp4",
@@ -201,7 +171,7 @@ def _facts(sound: VideoFacts, size: tuple[int, int], rate: int, count: int) -> V
 
 
 def _write_sound(target: Path, seconds: int) -> None:
-    """Write a soft pad and a beat as AAC beside a tiny picture, because the writer copies sound from a video file."""
+    """Write voice, pad and beat as AAC beside a tiny picture, because the writer copies sound from a video file."""
     time = np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE
     chords = ((220.0, 277.18, 329.63), (196.0, 246.94, 293.66))
     pad = np.zeros_like(time)
@@ -209,7 +179,7 @@ def _write_sound(target: Path, seconds: int) -> None:
         gate = ((time // 2).astype(int) % 2 == number) * (1 - np.exp(-8 * (time % 2)))
         pad += gate * sum(np.sin(2 * np.pi * tone * time) for tone in chord)
     beat = np.exp(-18 * (time % 0.5)) * np.sin(2 * np.pi * (70 + 60 * np.exp(-40 * (time % 0.5))) * time)
-    sound = (0.05 * pad + 0.25 * beat).astype(np.float32)
+    sound = (0.025 * pad + 0.12 * beat + 0.6 * SPEECH.sound(seconds)).astype(np.float32)
     black = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="bgr24")
     with av.open(str(target), "w", format="mp4") as container:
         picture = container.add_stream("libx264", rate=30)

@@ -7,7 +7,7 @@ the pipe closes, the parent is gone and the child ends itself, so that no orphan
 
 With a `SandboxPolicy` the child starts with an empty environment and locks itself up before it imports the function.
 What the functions do is not here: see `recaster.remix.stages`, `recaster.service.media.decoding`,
-`recaster.service.fetching.ytdlp_child`.
+`recaster.infra.ytdlp_child`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ REPORT_INTERVAL = 0.25
 """Seconds between two progress lines of a child."""
 MOST_ANSWER_CHARACTERS: Final = 32_000_000
 """Longest line that a child may answer; one that was taken over must not fill its parent's memory."""
+
+PROXY_VARIABLES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+"""Variables by which HTTP clients learn of a proxy. In a network of its own a child reaches it by another port."""
 
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
 _PASSED_ON_ENDINGS = ("_NUM_THREADS",)
@@ -296,7 +299,7 @@ def main(stage: str) -> int:
         if message["sandbox"] is not None:
             isolation = enter(SandboxPolicy.from_json(message["sandbox"]))
             reporter.send({"isolation": _shown(isolation)})
-            request["_proxyPort"] = isolation.proxy_port
+            _lead_to_proxy(isolation.proxy_port)
         threading.Thread(target=_end_with_parent, args=(sys.stdin,), daemon=True).start()
         module, _, name = stage.partition(":")
         result = getattr(importlib.import_module(module), name)(request, reporter)
@@ -305,6 +308,14 @@ def main(stage: str) -> int:
         return error.exit_code
     reporter.send({"result": result})
     return 0
+
+
+def _lead_to_proxy(port: int) -> None:
+    """Replace the proxy's port in our environment by that of the relay, where there is one."""
+    for name in PROXY_VARIABLES:
+        url = os.environ.get(name)
+        if url and port:
+            os.environ[name] = f"{url.rsplit(':', 1)[0]}:{port}"
 
 
 def _shown(isolation: Isolation) -> list[list[object]]:

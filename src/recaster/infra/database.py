@@ -195,7 +195,9 @@ class Database:
         self.clock: Clock = clock or SystemClock()
         self.ids = ids or IdFactory(self.clock)
         self._writes = engine.execution_options(**{_BEGIN_OPTION: "IMMEDIATE"})
-        self._reads = engine.execution_options(**{_BEGIN_OPTION: "DEFERRED"})
+        # On Postgres one statement sees more than the one before, unless the transaction asks for a snapshot.
+        snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._reads = engine.execution_options(**{_BEGIN_OPTION: "DEFERRED"}, **snapshot)
         # SQLite has one writer at a time; threads of one process queue here instead of polling the file's lock.
         self._turns = GroupCommit(self._writes) if self.is_sqlite else None
 
@@ -288,7 +290,8 @@ def create_engine(url: str, *, pool_size: int = 20) -> sa.Engine:
     """Make the engine for a URL.
 
     SQLite: WAL, synchronous=FULL (a 202 must survive a power cut), busy timeout 30 s, foreign keys on. Postgres:
-    psycopg 3, READ COMMITTED, connections checked before use.
+    psycopg 3, READ COMMITTED, connections checked before use. Errors do not show the values of a statement: they end
+    in logs.
     """
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -298,6 +301,7 @@ def create_engine(url: str, *, pool_size: int = 20) -> sa.Engine:
             parsed,
             pool_size=pool_size,
             max_overflow=20,
+            hide_parameters=True,
             connect_args={"timeout": 30, "isolation_level": "IMMEDIATE", "check_same_thread": False},
         )
         event.listen(engine, "connect", _configure_sqlite)
@@ -305,7 +309,7 @@ def create_engine(url: str, *, pool_size: int = 20) -> sa.Engine:
         return engine
     if parsed.drivername in {"postgresql", "postgres"}:
         parsed = parsed.set(drivername="postgresql+psycopg")
-    return sa.create_engine(parsed, pool_size=pool_size, max_overflow=20, pool_pre_ping=True)
+    return sa.create_engine(parsed, pool_size=pool_size, max_overflow=20, hide_parameters=True, pool_pre_ping=True)
 
 
 def open_database(settings: Settings, *, clock: Clock | None = None, ids: IdFactory | None = None) -> Database:

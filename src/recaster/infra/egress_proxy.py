@@ -162,9 +162,9 @@ class EgressProxy:
         """Path of the Unix socket, for clients in a network of their own."""
         return str(Path(self._folder) / "proxy.sock")
 
-    def url(self, profile: str, *, port: int = 0) -> str:
-        """Return what a client of `profile` uses as its proxy; `port` where it reaches us by another one."""
-        return f"http://{profile}:{self._tokens[profile]}@127.0.0.1:{port or self._port}"
+    def url(self, profile: str) -> str:
+        """Return what a client of `profile` uses as its proxy."""
+        return f"http://{profile}:{self._tokens[profile]}@127.0.0.1:{self._port}"
 
     # ---- the thread -------------------------------------------------------------------------------------------------
 

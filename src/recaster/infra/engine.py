@@ -1,4 +1,4 @@
-"""The durable engine behind a port of ten functions: queue work in our transaction, run it, survive a kill.
+"""The durable engine behind a port of a dozen functions: queue work in our transaction, run it, survive a kill.
 
 Built on DBOS (MIT) over the same database as our tables. `EngineClient` stands in the API process and only writes;
 `EngineWorker` runs the workflows. A workflow is a function `(job_id) -> None` whose side effects all happen in
@@ -14,7 +14,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
@@ -32,7 +32,12 @@ APPLICATION_VERSION: Final = "1"
 QUEUE: Final = "jobs"
 """All jobs wait in one queue, partitioned by organization so that a full one starves nobody."""
 
+ENDED: Final = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+"""What the engine calls a workflow that will not run again."""
+
 _SCHEMA = "dbos"
+_UNDER_WAY: Final = frozenset({"ENQUEUED", "PENDING", "DELAYED"})
+_BATCH = 500
 _LOG = structlog.get_logger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,6 +76,26 @@ class EngineClient:
             job_id,
         )
 
+    def enqueue_later(
+        self, *, workflow: str, job_id: str, organization_id: str, number: int, delay_seconds: float
+    ) -> None:
+        """Queue the workflow once more, to begin after `delay_seconds`; the same `number` twice is once.
+
+        It is a workflow of its own (`<job id>.<number>`): steps that the earlier one finished are not remembered.
+        """
+        self._client.enqueue(
+            {
+                "workflow_name": workflow,
+                "queue_name": QUEUE,
+                "workflow_id": f"{job_id}.{number}",
+                "queue_partition_key": organization_id,
+                "priority": 10,
+                "app_version": APPLICATION_VERSION,
+                "delay_seconds": delay_seconds,
+            },
+            job_id,
+        )
+
     def cancel(self, job_id: str) -> None:
         """Tell the engine to start no further step of the job. Our job row decides; this only saves work."""
         self._client.cancel_workflow(job_id)
@@ -80,9 +105,38 @@ class EngineClient:
         self._client.resume_workflows(list(job_ids), queue_name=QUEUE)
 
     def status(self, job_id: str) -> str | None:
-        """Return the engine's word for the job (`ENQUEUED`, `PENDING`, `SUCCESS`, …), None if it does not know it."""
-        found = self._client.list_workflows(workflow_ids=[job_id])
-        return str(found[0].status) if found else None
+        """Return the engine's word for the job (`ENQUEUED`, `PENDING`, `SUCCESS`, …), None if it does not know it.
+
+        Of a job that was put off, it is the word for its last workflow.
+        """
+        found = {
+            str(workflow.workflow_id): workflow for workflow in self._client.list_workflows(workflow_id_prefix=job_id)
+        }
+        numbers = [int(name.partition(".")[2]) for name in found if name.startswith(f"{job_id}.")]
+        last = found.get(f"{job_id}.{max(numbers)}" if numbers else job_id)
+        return str(last.status) if last is not None else None
+
+    def statuses(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """Return the engine's word, like `status`, for each of the jobs that it knows."""
+        found: dict[str, str] = {}
+        for start in range(0, len(job_ids), _BATCH):
+            part = self._client.list_workflows(
+                workflow_ids=list(job_ids[start : start + _BATCH]), load_input=False, load_output=False
+            )
+            found |= {workflow.workflow_id: str(workflow.status) for workflow in part}
+        # The first workflow of a job that was put off has ended; what counts is its last.
+        ended = [job_id for job_id, status in found.items() if status not in _UNDER_WAY]
+        return found | {job_id: self.status(job_id) or found[job_id] for job_id in ended}
+
+    def forget(self, before: datetime) -> int:
+        """Remove the engine's records of workflows that ended before a moment; return how many there were."""
+        removed = 0
+        while ended := self._client.list_workflows(
+            status=list(ENDED), completed_before=before.isoformat(), limit=_BATCH, load_input=False, load_output=False
+        ):
+            self._client.delete_workflows([workflow.workflow_id for workflow in ended])
+            removed += len(ended)
+        return removed
 
     def pending_of(self, executor_ids: Sequence[str]) -> list[str]:
         """Return the jobs that the named workers have begun and not ended."""
@@ -120,6 +174,7 @@ class EngineWorker:
         self._lock: int | None = None
         self._source: Any = None
         self._engine: sa.Engine | None = None
+        self._client: EngineClient | None = None
 
     def register(self, name: str, function: Callable[[str], None]) -> None:
         """Name a workflow: a function of the job id. Register all of them before `launch`."""
@@ -166,6 +221,7 @@ class EngineWorker:
             schema=None if self._database.is_sqlite else _SCHEMA,
             sessionmaker=self._database.system_sessionmaker(),
         )
+        self._client = EngineClient(self._settings)
         DBOS.listen_queues([QUEUE])
         DBOS.launch()
         DBOS.register_queue(
@@ -228,6 +284,17 @@ class EngineWorker:
 
         return cast(R, self._source.run_tx_step({"name": name}, body))
 
+    def continue_later(self, workflow: str, job_id: str, *, organization_id: str, number: int, seconds: float) -> None:
+        """Begin a job's workflow once more after `seconds`; see `EngineClient.enqueue_later`."""
+        assert self._client is not None, "launch the worker first"
+        self._client.enqueue_later(
+            workflow=workflow,
+            job_id=job_id,
+            organization_id=organization_id,
+            number=number,
+            delay_seconds=seconds,
+        )
+
     def running(self) -> tuple[str, ...]:
         """Return the jobs that run in this process now."""
         with self._mutex:
@@ -241,6 +308,8 @@ class EngineWorker:
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=wait_seconds)
         if not self._database.is_sqlite:
             end_lease(self._database, self._settings.executor_id)
+        if self._client is not None:
+            self._client.close()
         if self._engine is not None:
             self._engine.dispose()
         if self._lock is not None:

@@ -12,13 +12,13 @@ import structlog
 
 _SECRET_NAMES: Final = re.compile(r"authorization|secret|password|pepper|token|api_key$|cookie", re.IGNORECASE)
 _SECRET_VALUES: Final = re.compile(
-    r"(lp_(?:live|test)_[A-Za-z0-9]{16})_[A-Za-z0-9_-]{43}|(?<=://)[^/@\s:]+:[^/@\s]+(?=@)"
+    r"(lp_(?:live|test)_[A-Za-z0-9]{16})_[A-Za-z0-9_-]{43}|whsec_[A-Za-z0-9+/]{16,}=*|(?<=://)[^/@\s:]+:[^/@\s]+(?=@)"
 )
 _MASK: Final = "…"
 
 
 def redact(value: Any) -> Any:
-    """Return `value` with the secret part of API keys and of URLs cut out, in every text inside."""
+    """Return `value` with the secret part of API keys, webhook secrets and URLs cut out, in every text inside."""
     if isinstance(value, str):
         return _SECRET_VALUES.sub(lambda match: f"{match.group(1)}_{_MASK}" if match.group(1) else _MASK, value)
     if isinstance(value, dict):

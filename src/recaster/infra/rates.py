@@ -21,6 +21,7 @@ from recaster.infra.settings import Settings
 
 WINDOW_SECONDS: Final = 60
 _PURGE_AT: Final = 10_000
+_PURGE_EVERY: Final = 5_000
 
 
 class RateWindow(Base):
@@ -84,6 +85,7 @@ class DatabaseCounter:
         """`engine` has the table already, or is SQLite, where it is made."""
         self._engine = engine
         self._sqlite = engine.dialect.name == "sqlite"
+        self._hits = 0
         if self._sqlite:
             cast(sa.Table, RateWindow.__table__).create(engine, checkfirst=True)
 
@@ -99,10 +101,14 @@ class DatabaseCounter:
             set_={"started": window, "count": sa.case((same, RateWindow.count + 1), else_=1)},
             where=sa.or_(sa.not_(same), RateWindow.count < limit),
         ).returning(RateWindow.count)
+        # Roughly counted: nothing depends on when exactly the rows of clients that are gone are removed.
+        self._hits += 1
         with self._engine.begin() as connection:
             if not self._sqlite:
                 connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             count = connection.scalar(statement)
+            if self._hits % _PURGE_EVERY == 0:
+                connection.execute(sa.delete(RateWindow).where(RateWindow.started < window))
         return (False, limit) if count is None else (True, int(count))
 
     def look(self, client: str, rate_class: str, window: int) -> int:

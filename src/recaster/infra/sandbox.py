@@ -7,7 +7,7 @@ parent (`recaster.infra.child`), which also gives it an empty environment. The s
     privileges     no new privileges, no capabilities
     namespaces     own users, own network with nothing in it (or with a way to our proxy only), own IPC
     files          Landlock: reads only the runtime, the models and what it was given; writes only its folder
-    system calls   seccomp: no sockets, no programs, no mounts, no debugging of others
+    system calls   seccomp: no sockets, no programs (unless the policy allows them), no mounts, no debugging of others
 
 `examine` proves each step on this machine by trying to break it. Which step does not hold is told, never hidden; the
 setting `isolation` decides whether work goes on without it.
@@ -65,12 +65,16 @@ class SandboxPolicy:
     network: Network = "none"
     proxy_socket: str = ""
     """Path of the proxy's Unix socket, for `network="proxy"`."""
+    proxy_port: int = 0
+    """Port of the proxy on the machine's loopback, where the child cannot have a network of its own."""
     memory_bytes: int = 1_000_000_000
     """Address space."""
     cpu_seconds: int = 30
     file_bytes: int = 1_000_000_000
     """Size of a single file that it writes."""
     open_files: int = 256
+    programs: bool = False
+    """Whether it may start programs of the system; they are locked up like itself."""
     strict: bool = False
     """Refuse to go on where a step does not hold."""
 
@@ -197,14 +201,14 @@ def _give_up_privileges() -> None:
 def _close_files(policy: SandboxPolicy, port: int) -> None:
     readable = [Path(path) for path in (*runtime_paths(), *policy.readable)]
     writable = [Path(path) for path in (*policy.writable, *_DEVICES)]
-    # In its own network namespace with a way out, a process may only reach the port that leads to the proxy.
-    ports = (port,) if port else (() if policy.network == "none" else None)
-    _kernel.landlock(readable, writable, ports)
+    # Beside the network namespace, or in place of one that could not be had: only the port that leads to the proxy.
+    way_out = port or policy.proxy_port
+    _kernel.landlock(readable, writable, (way_out,) if policy.network == "proxy" and way_out else ())
 
 
 def _close_calls(policy: SandboxPolicy) -> None:
     families = {"none": (), "proxy": (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6)}[policy.network]
-    _kernel.seccomp(sockets=[int(family) for family in families], children=False)
+    _kernel.seccomp(sockets=[int(family) for family in families], children=policy.programs)
 
 
 def _accept(listener: socket.socket, path: str) -> None:

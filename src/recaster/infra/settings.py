@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from recaster.infra.addresses import Network, parse_networks
+from recaster.infra.logging import redact
 
 RateClass = Literal["read-light", "write-light", "long-running"]
 """What a route costs: each class has its own budget of requests a minute."""
@@ -125,6 +126,29 @@ class Settings(BaseSettings):
         description="Threads of the model on this machine; more than one stalls on a busy machine.",
     )
 
+    face_swapper: str = Field(
+        default="mesh",
+        pattern=r"^(mesh|onnx:[A-Za-z0-9][A-Za-z0-9._-]*)$",
+        description="Who draws the influencer's face: the embedded mesh, or `onnx:NAME`, described in `home/face-engines`.",
+    )
+    face_restorer: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$",
+        description="Name of a network in `home/face-engines` that sharpens drawn faces; empty means none.",
+    )
+    face_parser: str = Field(
+        default="",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$",
+        description="Name of a network in `home/face-engines` that sees what is in front of a face; empty means none.",
+    )
+    noncommercial_engines: list[str] = Field(
+        default_factory=list,
+        description="Names of face engines that may be used although a licence of theirs forbids commercial use.",
+    )
+    inference_device: Literal["auto", "cpu"] = Field(
+        default="auto", description="Where networks in `home/face-engines` run: a graphics processor if there is one."
+    )
+
     egress_allow: str = Field(
         default="",
         description="Private networks that webhooks may reach, as CIDR with commas between (`127.0.0.0/8, ::1/128`); "
@@ -208,7 +232,10 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="`redis://…` of the server that counts request budgets, if there is one."
     )
     event_retention_days: int = Field(
-        default=30, ge=1, le=3650, description="How long events and ended webhook deliveries are kept."
+        default=30,
+        ge=1,
+        le=3650,
+        description="How long events, ended webhook deliveries and the engine's records of ended jobs are kept.",
     )
 
     @field_validator("home", mode="after")
@@ -252,6 +279,11 @@ class Settings(BaseSettings):
     def models_folder(self) -> Path:
         """Where model files are installed."""
         return self.home / "models"
+
+    @property
+    def engines_folder(self) -> Path:
+        """Where an operator puts face networks of their own."""
+        return self.home / "face-engines"
 
     def folder(self, name: Literal["objects", "work", "models", "secrets"]) -> Path:
         """Return one of the folders in `home`, made with rights for its owner alone if it was not there."""
@@ -304,7 +336,8 @@ class Settings(BaseSettings):
 
     def describe(self) -> dict[str, Any]:
         """Return all settings as plain values with secrets masked, for `recaster doctor`."""
-        return self.model_dump(mode="json")
+        shown: dict[str, Any] = redact(self.model_dump(mode="json"))
+        return shown
 
 
 def _secret_file(path: Path) -> bytes:

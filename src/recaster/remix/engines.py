@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from recaster.infra.settings import Settings
 from recaster.media.copywriting import CopyAdapter, FormulaAdapter
 from recaster.media.copywriting.local import LocalAdapter
 from recaster.media.copywriting.provider import ModelAddress, ProviderAdapter, ProviderSettings
-from recaster.media.faces import FaceIdentifier, FaceModels, FaceSwapper, MeshSwapper
+from recaster.media.faces import FaceIdentifier, FaceModels, FaceSwapper
 from recaster.media.overlays import (
     RapidTextReader,
     SkiaTextDrawer,
@@ -21,7 +21,9 @@ from recaster.media.overlays import (
     TextEraser,
     TextModels,
     TextReader,
+    find_tesseract,
 )
+from recaster.remix.face_engines import FaceChoice
 
 LOCAL_MODEL = "smollm2"
 """Name of the model file that the copy adapter `local` runs."""
@@ -31,11 +33,16 @@ def engine_choice(settings: Settings, models: ModelStore) -> dict[str, Any]:
     """Return as JSON what a child process needs to build its engines; every model file is checked here.
 
     The provider's key is not in it: the child reads it from its own settings.
+
+    Raises:
+        ModelMissing, LicenceRefused, InvalidInput: a chosen engine cannot be used.
     """
+    faces = FaceChoice.of(settings)
+    faces.loaded()
     wanted = [model.name for model in models.manifest.models if not model.optional]
     if settings.copy_adapter == "local":
         wanted.append(LOCAL_MODEL)
-    return {"models": {name: str(models.path(name)) for name in wanted}}
+    return {"models": {name: str(models.path(name)) for name in wanted}, "faces": faces.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,7 @@ class Engines:
 
     models: dict[str, Path]
     settings: Settings
+    faces: FaceChoice = field(default_factory=FaceChoice)
 
     @classmethod
     def from_choice(cls, choice: dict[str, Any]) -> Engines:
@@ -51,16 +59,18 @@ class Engines:
         settings = Settings()
         if "copy_adapter" in choice:
             settings = settings.model_copy(update={"copy_adapter": choice["copy_adapter"]})
-        return cls({name: Path(path) for name, path in choice["models"].items()}, settings)
+        paths = {name: Path(path) for name, path in choice["models"].items()}
+        return cls(paths, settings, FaceChoice.from_json(choice["faces"]))
 
     @property
     def names(self) -> dict[str, str]:
         """Names and versions of the chosen engines, as stored in a plan."""
-        return {"reader": "pp-ocrv6-small/1", "eraser": "temporal/1", "drawer": "skia/1", "swapper": "mesh/1"}
+        return {"reader": "pp-ocrv6-small/2", "eraser": "temporal/1", "drawer": "skia/1", **self.faces.names()}
 
     def reader(self) -> TextReader:
         """Return a new text reader."""
-        return RapidTextReader(TextModels(self.models["text_detector"], self.models["text_recogniser"]))
+        models = TextModels(self.models["text_detector"], self.models["text_recogniser"])
+        return RapidTextReader(models, scripts=find_tesseract())
 
     def eraser(self) -> TextEraser:
         """Return a new text eraser, for one clip."""
@@ -72,15 +82,11 @@ class Engines:
 
     def face_models(self) -> FaceModels:
         """Return the model files of the face room."""
-        return FaceModels(
-            detector=self.models["face_detector"],
-            embedder=self.models["face_embedder"],
-            landmarks=self.models["face_landmarks"],
-        )
+        return FaceModels.of(self.models)
 
     def swapper(self) -> FaceSwapper:
         """Return a new face swapper."""
-        return MeshSwapper(self.face_models())
+        return self.faces.build(self.face_models())
 
     def identifier(self) -> FaceIdentifier:
         """Return what tells whose face it is."""

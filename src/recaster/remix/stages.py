@@ -13,6 +13,7 @@ from recaster.media.progress import Progress
 from recaster.remix import steps
 from recaster.remix.analysis import SourceAnalysis
 from recaster.remix.engines import Engines
+from recaster.remix.measuring import measure
 from recaster.remix.plan import RemixPlan
 from recaster.remix.progress import Portions
 
@@ -31,7 +32,11 @@ def analyse(request: Request, progress: Progress) -> dict[str, Any]:
     engines = Engines.from_choice(request["engines"])
     analysis = steps.analyse(Path(request["clip"]), request["sha256"], engines, progress)
     analysis.save(Path(request["folder"]))
-    return {"overlays": len(analysis.overlays), "faces": len(analysis.faces.tracks)}
+    return {
+        "overlays": len(analysis.overlays),
+        "faces": len(analysis.faces.tracks),
+        "measured": measure(analysis).to_json(),
+    }
 
 
 def adapt(request: Request, progress: Progress) -> dict[str, Any]:

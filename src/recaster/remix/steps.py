@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ import regex
 from recaster.errors import MediaInvalid, OutputRejected
 from recaster.infra.files import atomic_file
 from recaster.media.copywriting import BrandProfile, CopyLine, CopyRequest, Fits, FitVerdict, classify
-from recaster.media.faces import FaceTrack, Persona, analyse_faces, similarity
-from recaster.media.overlays import Box, OverlayTrack, TextDrawer, TextLayout, appearance
+from recaster.media.faces import FaceTrack, Persona, analyse_faces, judge, similarity
+from recaster.media.overlays import Box, NewText, OverlayTrack, TextDrawer, TextLayout, appearance, lay_out_in_place
 from recaster.media.progress import Progress, silent
 from recaster.media.quality import Inspection, Measure, at_least, at_most, inspect_timing, text_similarity
 from recaster.media.video import Image, VideoFacts, VideoWriter, find_shots, probe, read_chosen, read_frames, read_times
@@ -111,7 +111,11 @@ def adapt(
         PlannedFace(
             track_id=face.id,
             action="swap" if face.id == on_camera.id else "leave",
-            reason="The on-camera person." if face.id == on_camera.id else "Not the on-camera person.",
+            reason=" ".join(
+                ("The on-camera person.", *judge(face).reasons)
+                if face.id == on_camera.id
+                else ("Not the on-camera person.",)
+            ),
         )
         for face in analysis.faces.tracks
     )
@@ -188,7 +192,12 @@ def render(
     tracks = {track.id: track for track in analysis.overlays}
     replaced = [overlay for overlay in plan.overlays if overlay.action == "replace"]
     drawer = engines.drawer()
-    layouts = {overlay.track_id: _layout(drawer, overlay, tracks[overlay.track_id], facts) for overlay in replaced}
+    layouts = lay_out_in_place(
+        clip,
+        facts,
+        drawer,
+        {overlay.track_id: NewText(tracks[overlay.track_id], overlay.text, overlay.style) for overlay in replaced},
+    )
     eraser = engines.eraser()
     eraser.prepare(
         clip,
@@ -196,10 +205,13 @@ def render(
         analysis.shots,
         tuple(tracks[overlay.track_id] for overlay in replaced),
         portions.next(),
-        keep_slab=frozenset(overlay.track_id for overlay in replaced if overlay.reuse_slab),
     )
-    swapping = any(face.action == "swap" for face in plan.faces)
-    session = engines.swapper().begin(persona, analysis.faces, facts, clip, portions.next()) if swapping else None
+    swapped = next((face.track_id for face in plan.faces if face.action == "swap"), None)
+    learning = portions.next()
+    session = None
+    if swapped is not None:
+        people = replace(analysis.faces, on_camera=swapped)
+        session = engines.swapper().begin(persona, people, facts, clip, learning)
     report = portions.next()
     with VideoWriter(target, facts, source=clip) as writer:
         for frame in read_frames(clip):
@@ -288,12 +300,6 @@ def published_overlays(clip: Path, analysis: SourceAnalysis, plan: RemixPlan) ->
             }
         )
     return entries
-
-
-def _layout(drawer: TextDrawer, overlay: PlannedOverlay, track: OverlayTrack, facts: VideoFacts) -> TextLayout:
-    return drawer.layout(
-        overlay.text, overlay.style, track.box, (facts.width, facts.height), max_lines=_most_lines(track)
-    )
 
 
 def _most_lines(track: OverlayTrack) -> int:

@@ -26,15 +26,19 @@ from recaster.infra.settings import Settings
 from recaster.infra.storage import ObjectStore, object_key
 from recaster.remix.analysis import ANALYSIS_VERSION
 from recaster.remix.analysis import FILES as ANALYSIS_FILES
+from recaster.remix.arrival import SourceArrival, put_off
 from recaster.remix.stage_runner import StageRunner, StagesInChildren
+from recaster.service.fetching.errors import TryLater
 from recaster.service.influencers import service as influencers
 from recaster.service.influencers.model import Influencer
 from recaster.service.jobs import service as jobs
 from recaster.service.jobs.model import Job, Stage
-from recaster.service.projects import service as projects
+from recaster.service.projects.model import Project
 from recaster.service.remixes import completion
+from recaster.service.remixes.service import WORKFLOW as REMIX
 from recaster.service.sandbox import service as sandbox
-from recaster.service.sources.model import Source
+from recaster.service.sources import service as sources
+from recaster.service.sources.finding import SourceFinder
 
 STAGE_TRIES: Final = 2
 """How often a stage is started in one attempt when its process dies."""
@@ -52,6 +56,13 @@ class Steps(Protocol):
 
     def transaction_step(self, name: str, function: Callable[[OrganizationSession], Any]) -> Any:
         """Run `function` in one database transaction together with the engine's own mark that it was done."""
+
+    def continue_later(self, workflow: str, job_id: str, *, organization_id: str, number: int, seconds: float) -> None:
+        """Begin the job's workflow once more after `seconds`; the same `number` twice is once."""
+
+
+class PutOff(Exception):
+    """The job waits: the workflow ends here and another one of the same job goes on later. Nothing has failed."""
 
 
 class _Workbench:
@@ -106,7 +117,7 @@ class _Workbench:
                 with self._heavy:
                     result = self._run_stage(
                         name,
-                        request,
+                        {"scratch": str(self.scratch(job_id)), **request},
                         progress=lambda done, total: jobs.report(self.database, job_id, stage, done / max(total, 1)),
                         is_cancelled=lambda: jobs.is_cancelled(self.database, job_id),
                     )
@@ -139,12 +150,27 @@ class _Workbench:
 class RemixWorkflow(_Workbench):
     """One remix, from the accepted job to the published asset."""
 
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        storage: ObjectStore,
+        heavy: threading.Semaphore,
+        finder: SourceFinder,
+        run_stage: StageRunner | None = None,
+    ) -> None:
+        super().__init__(settings, database, storage, heavy, run_stage)
+        self._arrival = SourceArrival(settings, database, storage, finder)
+
     def run(self, job_id: str, steps: Steps) -> None:
         """Do the job. It ends completed, failed with a code, or canceled, whatever goes wrong; nothing is raised."""
         try:
             jobs.begin_attempt(self.database, job_id, self.settings.max_job_attempts)
             reach(Failpoint.ATTEMPT_BEGUN)
             self._remix(job_id, steps)
+        except PutOff:
+            # Another workflow of this job goes on after the pause.
+            pass
         except Cancelled:
             self._discard(job_id)
         except RecasterError as error:
@@ -163,13 +189,15 @@ class RemixWorkflow(_Workbench):
 
     def _remix(self, job_id: str, steps: Steps) -> None:
         persona_key = self._persona(job_id, steps)
-        source = self.attempt(steps, "fetch", lambda: self._fetch(job_id))
+        source = self._source(job_id, steps)
         analysis = self.attempt(steps, "analyse", lambda: self._analyse(job_id, source))
         plan = self.attempt(steps, "adapt", lambda: self._adapt(job_id, source, analysis, persona_key))
         rendered = self.attempt(steps, "render", lambda: self._render(job_id, source, analysis, plan, persona_key))
         self.attempt(steps, "finalize", lambda: jobs.begin_finalizing(self.database, job_id))
         reach(Failpoint.FINALIZING)
-        steps.transaction_step("publish", lambda session: completion.complete(session, job_id, _completion(rendered)))
+        steps.transaction_step(
+            "publish", lambda session: completion.complete(session, job_id, _completion(rendered, source))
+        )
         reach(Failpoint.PUBLISHED)
 
     def _persona(self, job_id: str, steps: Steps) -> str:
@@ -208,18 +236,51 @@ class RemixWorkflow(_Workbench):
     def _influencer(self, session: OrganizationSession, job_id: str) -> Influencer:
         return session.get_one(Influencer, session.get_one(Job, job_id).input["influencerId"])
 
+    def _source(self, job_id: str, steps: Steps) -> dict[str, str]:
+        """Return the source file, or put the job off.
+
+        Raises:
+            PutOff: another workflow of the job will go on.
+        """
+        try:
+            source: dict[str, str] = self.attempt(steps, "fetch", lambda: self._fetch(job_id))
+        except TryLater as later:
+            self._put_off(job_id, steps, later)
+            raise PutOff from later
+        return source
+
+    def _put_off(self, job_id: str, steps: Steps, later: TryLater) -> None:
+        def decide(session: OrganizationSession) -> dict[str, Any]:
+            try:
+                number, seconds = put_off(session, self.settings, job_id, later)
+            except RecasterError as error:
+                return {"error": describe_error(error)}
+            organization_id = session.get_one(Job, job_id).organization_id
+            return {"organization_id": organization_id, "number": number, "seconds": seconds}
+
+        decided = steps.transaction_step("put off", decide)
+        if "error" in decided:
+            raise rebuild_error(decided["error"])
+        steps.step("continue later", lambda: steps.continue_later(REMIX, job_id, **decided))
+
     def _fetch(self, job_id: str) -> dict[str, str]:
         jobs.report(self.database, job_id, Stage.FETCHING_SOURCE)
         with self.database.system_read() as session:
-            job = session.get_one(Job, job_id)
-            if job.environment == "test":
-                kept = sandbox.keep_source(self.storage)
-            else:
-                source = session.get_one(Source, job.input["sourceId"])
-                kept = {"key": source.object_key, "sha256": source.checksum_sha256}
+            in_sandbox = session.get_one(Job, job_id).environment == "test"
+        kept = sandbox.keep_source(self.storage) if in_sandbox else self._bring(job_id)
         clip = self._clip(job_id, kept)
         self.stage(job_id, Stage.FETCHING_SOURCE, "probe", {"clip": str(clip), "sha256": kept["sha256"]})
         return kept
+
+    def _bring(self, job_id: str) -> dict[str, Any]:
+        return self._arrival.bring(
+            job_id,
+            self.scratch(job_id),
+            progress=lambda done, total: jobs.report(
+                self.database, job_id, Stage.FETCHING_SOURCE, 0.9 * done / max(total, 1)
+            ),
+            is_cancelled=lambda: jobs.is_cancelled(self.database, job_id),
+        )
 
     def _clip(self, job_id: str, source: Mapping[str, str]) -> Path:
         return self.local(source["key"], self.scratch(job_id) / "source")
@@ -228,7 +289,7 @@ class RemixWorkflow(_Workbench):
         keys = {name: object_key("analyses", source["sha256"], f"v{ANALYSIS_VERSION}", name) for name in ANALYSIS_FILES}
         if not all(self.storage.exists(key) for key in keys.values()):
             folder = self.scratch(job_id) / "analysis"
-            self.stage(
+            result = self.stage(
                 job_id,
                 Stage.READING_OVERLAYS,
                 "analyse",
@@ -236,6 +297,8 @@ class RemixWorkflow(_Workbench):
             )
             for name, key in keys.items():
                 self.storage.put_file(key, folder / name)
+            with self.database.system_write() as session:
+                sources.keep_measured(session, source["sha256"], result["measured"])
         jobs.report(self.database, job_id, Stage.READING_OVERLAYS, 1.0)
         return keys
 
@@ -251,7 +314,8 @@ class RemixWorkflow(_Workbench):
     ) -> dict[str, str]:
         with self.database.system_read() as session:
             influencer = self._influencer(session, job_id)
-            brand = brand_record(projects.require_project(session, influencer.project_id), influencer)
+            # Whether the project was archived meanwhile is judged once, before rendering, and said in its own words.
+            brand = brand_record(session.get_one(Project, influencer.project_id), influencer)
             # The sandbox asks no language model: its results are the same every time, and cost nobody anything.
             engines = {"copy_adapter": "formula"} if session.get_one(Job, job_id).environment == "test" else {}
         plan = self.scratch(job_id) / "plan.json"
@@ -387,8 +451,8 @@ def brand_record(project: Any, influencer: Influencer) -> dict[str, Any]:
     }
 
 
-def _completion(rendered: Mapping[str, Any]) -> completion.Completion:
-    """Turn the JSON result of the render stage into what the container gets."""
+def _completion(rendered: Mapping[str, Any], source: Mapping[str, Any]) -> completion.Completion:
+    """Turn the JSON results of the stages into what the container gets."""
     keys = rendered["keys"]
     return completion.Completion(
         assets=[
@@ -399,5 +463,5 @@ def _completion(rendered: Mapping[str, Any]) -> completion.Completion:
             completion.NewOverlay(**{**overlay, "box": tuple(overlay["box"])}) for overlay in rendered["overlays"]
         ],
         disclosure_label=rendered["disclosure_label"],
-        quality=rendered["quality"],
+        quality={**rendered["quality"], "sourceFetchedWith": source.get("fetchedWith")},
     )

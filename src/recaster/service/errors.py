@@ -192,5 +192,7 @@ class InvalidTiktokId(ApiError):
     code = "INVALID_TIKTOK_ID"
     status = 422
 
-    def __init__(self, message: str, *, reason: TiktokIdReason) -> None:
-        super().__init__(message, reason=reason)
+    def __init__(self, message: str, *, reason: TiktokIdReason, **details: Any) -> None:
+        super().__init__(
+            message, reason=reason, **{name: value for name, value in details.items() if value is not None}
+        )

@@ -13,6 +13,7 @@ from recaster.service.accounts import model as accounts
 from recaster.service.auditing import model as auditing
 from recaster.service.content import model as content
 from recaster.service.credits import model as credits
+from recaster.service.fetching import model as fetching
 from recaster.service.idempotency import model as idempotency
 from recaster.service.influencers import model as influencers
 from recaster.service.jobs import model as jobs
@@ -41,6 +42,7 @@ TABLE_MODULES: Final[tuple[ModuleType, ...]] = (
     sources,
     webhooks,
     auditing,
+    fetching,
 )
 """One per domain."""
 

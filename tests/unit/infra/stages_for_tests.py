@@ -62,3 +62,13 @@ def write_much(request, progress):
 
 def sleep(request, progress):
     time.sleep(60)
+
+
+def start_program(request, progress):
+    import subprocess
+
+    try:
+        done = subprocess.run(request["command"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        return {"error": str(error)}
+    return {"output": done.stdout, "complaint": done.stderr}

@@ -181,7 +181,8 @@ def test_every_table_is_ours_by_name() -> None:
 
 def test_every_table_but_the_known_ones_belongs_to_an_organization() -> None:
     free = {name for name, table in complete_metadata().tables.items() if "organization_id" not in table.columns}
-    assert free == {"vr_organization", "vr_worker_lease", "vr_rate_window"}
+    platform = {"vr_source_lookup", "vr_source_breaker", "vr_source_retry", "vr_operator_secret"}
+    assert free == {"vr_organization", "vr_worker_lease", "vr_rate_window"} | platform
 
 
 def test_the_ledger_refuses_changes(database: Database, two: tuple[str, str]) -> None:
@@ -196,3 +197,46 @@ def test_the_ledger_refuses_changes(database: Database, two: tuple[str, str]) ->
     ):
         with pytest.raises(sa.exc.IntegrityError, match="append-only"), database.engine.begin() as connection:
             connection.exec_driver_sql(statement)
+
+
+def test_the_ledger_refuses_what_does_not_balance_or_comes_late(database: Database, two: tuple[str, str]) -> None:
+    from recaster.service.credits.service import grant
+
+    with database.system_write() as session:
+        grant(session, two[0], 10)
+        transaction_id = session.scalar(sa.text("SELECT id FROM vr_ledger_transaction"))
+    entry = (
+        "INSERT INTO vr_ledger_entry (transaction_id, account, amount, organization_id) VALUES ('{}', '{}', {}, '{}')"
+    )
+    closing = (
+        "INSERT INTO vr_ledger_transaction (id, kind, amount, created_at, organization_id) "
+        f"VALUES ('led_x', 'grant', 5, 0, '{two[0]}')"
+    )
+
+    def book(*statements: str) -> None:
+        with database.engine.begin() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+    with pytest.raises(sa.exc.IntegrityError, match="is closed"):
+        book(entry.format(transaction_id, "used", 5, two[0]))
+    with pytest.raises(sa.exc.IntegrityError, match="do not sum to zero"):
+        book(entry.format("led_x", "used", 5, two[0]), closing)
+    with pytest.raises(sa.exc.IntegrityError, match="FOREIGN KEY"):
+        book(entry.format("led_x", "used", 5, two[0]))
+    balanced = (entry.format("led_x", "prepaid", 5, two[0]), entry.format("led_x", "issued", -5, two[0]))
+    book(*balanced, closing)
+
+
+def test_an_ended_job_stays_ended(database: Database, two: tuple[str, str]) -> None:
+    with database.write(two[0]) as session:
+        row = job(session, status="completed", finished_at=session.now)
+        session.add(row)
+    for statement in (
+        "UPDATE vr_job SET status = 'failed'",
+        "UPDATE vr_job SET status = 'running', finished_at = NULL",
+    ):
+        with pytest.raises(sa.exc.IntegrityError, match="stays as it ended"), database.engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE vr_job SET version = 2")

@@ -71,6 +71,24 @@ def test_it_writes_in_its_folder_only(tmp_path: Path) -> None:
         assert list(outside.iterdir()) == []
 
 
+def test_a_program_runs_only_where_it_is_allowed_and_is_locked_up_too(tmp_path: Path) -> None:
+    holding = {step.name for step in examine_isolation().steps if step.holds}
+    secret = tmp_path / "secret"
+    secret.write_text("canary")
+    inside = tmp_path / "inside"
+    inside.mkdir()
+
+    def start(command: list[str], *, allowed: bool) -> dict[str, str]:
+        locked = policy(inside, programs=allowed)
+        return run_in_child("stages_for_tests:start_program", {"command": command}, environment=PATHS, sandbox=locked)
+
+    assert start(["/bin/echo", "heard"], allowed=True)["output"] == "heard\n"
+    if "system calls" in holding:
+        assert "error" in start(["/bin/echo", "heard"], allowed=False)
+    if "files" in holding:
+        assert start(["/bin/cat", str(secret)], allowed=True)["output"] == ""
+
+
 def test_a_file_beyond_the_limit_is_not_written(tmp_path: Path) -> None:
     request = {"path": str(tmp_path / "big"), "bytes": 2_000_000}
     locked = policy(tmp_path, file_bytes=1_000_000)

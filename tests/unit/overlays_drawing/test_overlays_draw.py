@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recaster.errors import InvalidInput, ModelMissing
-from recaster.media.overlays.draw import Appearance, SkiaTextDrawer, appearance
+from recaster.media.overlays.draw import SkiaTextDrawer
 from recaster.media.overlays.fonts import FONT_FOLDER, FONTS, font_manifest, read_font
 from recaster.media.overlays.model import (
     Animation,
@@ -19,6 +19,7 @@ from recaster.media.overlays.model import (
     Stroke,
     TextStyle,
 )
+from recaster.media.overlays.timing import Appearance, appearance
 
 pytestmark = pytest.mark.unit
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,18 @@ from recaster.service.jobs import service as jobs
 from recaster.service.jobs.model import Job
 from recaster.service.projects import service as projects
 from recaster.service.projects.schemas import ProjectCreate
+from recaster.service.sources.finding import SourceFinder
 
 pytestmark = pytest.mark.unit
+
+
+def remix_workflow(settings: Settings, database: Database) -> RemixWorkflow:
+    finder = SourceFinder(settings, database, local=lambda _: (), platform=None)
+    return RemixWorkflow(settings, database, open_storage(settings), threading.Semaphore(1), finder)
+
+
+def persona_workflow(settings: Settings, database: Database) -> PersonaWorkflow:
+    return PersonaWorkflow(settings, database, open_storage(settings), threading.Semaphore(1))
 
 
 class Queue:
@@ -46,6 +56,9 @@ class BreakingSteps:
         raise self.error
 
     def transaction_step(self, name: str, function: Callable[[OrganizationSession], Any]) -> Any:
+        raise self.error
+
+    def continue_later(self, workflow: str, job_id: str, *, organization_id: str, number: int, seconds: float) -> None:
         raise self.error
 
 
@@ -82,7 +95,7 @@ def load(database: Database, job_id: str) -> tuple[Job, Influencer]:
         return job, session.get_one(Influencer, job.input["influencerId"])
 
 
-@pytest.mark.parametrize("kind", [RemixWorkflow, PersonaWorkflow])
+@pytest.mark.parametrize("make", [remix_workflow, persona_workflow])
 @pytest.mark.parametrize(
     "error",
     [
@@ -92,21 +105,21 @@ def load(database: Database, job_id: str) -> tuple[Job, Influencer]:
     ],
 )
 def test_an_unexpected_error_fails_the_job(
-    settings: Settings, database: Database, job_id: str, kind: Any, error: Exception
+    settings: Settings, database: Database, job_id: str, make: Any, error: Exception
 ) -> None:
-    workflow = kind(settings, database, open_storage(settings), threading.Semaphore(1))
+    workflow = make(settings, database)
     workflow.run(job_id, BreakingSteps(error))
     job, influencer = load(database, job_id)
     assert (job.status, job.attempts) == ("failed", 1)
     assert job.error is not None
     assert job.error["code"] == "INTERNAL"
     assert "secret" not in str(job.error)
-    assert influencer.status == ("failed" if kind is PersonaWorkflow else "training")
+    assert influencer.status == ("failed" if make is persona_workflow else "training")
     assert "secret" not in str(influencer.last_error)
 
 
 def test_what_stops_a_workflow_from_outside_passes(settings: Settings, database: Database, job_id: str) -> None:
-    workflow = RemixWorkflow(settings, database, open_storage(settings), threading.Semaphore(1))
+    workflow = remix_workflow(settings, database)
     with pytest.raises(KeyboardInterrupt):
         workflow.run(job_id, BreakingSteps(KeyboardInterrupt()))
     assert load(database, job_id)[0].status == "running"
@@ -119,9 +132,7 @@ def test_a_finished_preparation_that_runs_again_changes_nothing(
         job = session.get_one(Job, job_id)
         influencers.mark_ready(session, session.get_one(Influencer, job.input["influencerId"]), "persona")
         jobs.finish(session, job)
-    PersonaWorkflow(settings, database, open_storage(settings), threading.Semaphore(1)).run(
-        job_id, BreakingSteps(ValueError("must not be reached"))
-    )
+    persona_workflow(settings, database).run(job_id, BreakingSteps(ValueError("must not be reached")))
     job, influencer = load(database, job_id)
     assert (job.status, influencer.status) == ("completed", "ready")
 
@@ -131,8 +142,8 @@ def test_a_job_whose_workflow_has_ended_is_settled(
     database: Database, job_id: str, status: str | None, settled: bool
 ) -> None:
     class Engine:
-        def status(self, job_id: str) -> str | None:
-            return status
+        def statuses(self, job_ids: Sequence[str]) -> dict[str, str]:
+            return dict.fromkeys(job_ids, status) if status else {}
 
     assert settle_abandoned(database, Engine()) == ([job_id] if settled else [])
     assert load(database, job_id)[0].status == ("failed" if settled else "running")

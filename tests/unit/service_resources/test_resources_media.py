@@ -28,6 +28,7 @@ from recaster.service.projects import service as projects
 from recaster.service.projects.model import Project
 from recaster.service.projects.schemas import ProjectCreate
 from recaster.service.recommendations import service as recommendations
+from recaster.service.recommendations.vectors import SentenceModel
 from recaster.service.sources import service as sources
 from recaster.service.sources.model import Source
 from recaster.service.sources.schemas import SourceUpload, SourceView
@@ -237,8 +238,9 @@ def test_a_source_is_found_by_its_id_in_its_own_project_only(
 ) -> None:
     project, other = new_project(session), new_project(session)
     source = new_source(session, project, upload(clip(tmp_path)), author="@ada", publishedAt="2026-11-01T00:00:00Z")
-    assert sources.lookup(session, project, TIKTOK_ID) is source
-    assert sources.open_source(session, source.id) == "uploads/o/x"
+    settings = Settings(home=tmp_path, source_fetcher="library")
+    assert sources.resolve(session, settings, project, TIKTOK_ID) is source
+    assert source.object_key == "uploads/o/x"
     view = SourceView.of(source).model_dump(mode="json")
     assert view["url"] == f"https://www.tiktok.com/@ada/video/{TIKTOK_ID}"
     assert view["rights"] == {
@@ -251,7 +253,7 @@ def test_a_source_is_found_by_its_id_in_its_own_project_only(
         (project, "７３０００００００００００００００００１", "malformed"),
     ]:
         with pytest.raises(InvalidTiktokId) as caught:
-            sources.lookup(session, where, asked)
+            sources.resolve(session, settings, where, asked)
         assert caught.value.details["reason"] == reason
 
 
@@ -295,7 +297,7 @@ def test_recommendations_are_the_ranked_library_of_the_project(
         session, project, file, caption="How to brew green tea", views="1000", tiktokVideoId="7300000000000000002"
     )
     new_source(session, new_project(session), file, caption="green tea", tiktokVideoId="7300000000000000003")
-    best = recommendations.recommend(session, project, keyword=None, kind="mixed", limit=20)
+    best = recommendations.from_library(session, project, vectors=SentenceModel(), keyword=None, kind="mixed", limit=20)
     assert [item.tiktok_video_id[-1] for item in best.items] == ["2", "1"]
     assert best.source == "portfolio"
     wire = best.items[0].model_dump(mode="json")
@@ -304,7 +306,19 @@ def test_recommendations_are_the_ranked_library_of_the_project(
         "publishedAt", "score", "reasons",
     }  # fmt: skip
     assert wire["stats"] == {"views": 1000, "likes": None, "comments": None, "shares": None}
-    cats = recommendations.recommend(session, project, keyword="cat", kind="video", limit=1)
+    cats = recommendations.from_library(session, project, vectors=SentenceModel(), keyword="cat", kind="video", limit=1)
     assert [item.tiktok_video_id[-1] for item in cats.items] == ["1"]
-    assert recommendations.recommend(session, project, keyword=None, kind="slideshow", limit=20).items == []
-    assert len(recommendations.recommend(session, project, keyword=None, kind="mixed", limit=1).items) == 1
+    assert (
+        recommendations.from_library(
+            session, project, vectors=SentenceModel(), keyword=None, kind="slideshow", limit=20
+        ).items
+        == []
+    )
+    assert (
+        len(
+            recommendations.from_library(
+                session, project, vectors=SentenceModel(), keyword=None, kind="mixed", limit=1
+            ).items
+        )
+        == 1
+    )

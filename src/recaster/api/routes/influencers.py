@@ -39,7 +39,10 @@ InfluencerId = Annotated[str, Path(alias="influencerId")]
     answers=InfluencerView,
     errors=(NotFound,),
     audit="influencer.created",
-    links={name: {"influencerId": "/id"} for name in ("get_influencer", "update_influencer", "archive_influencer")},
+    links={
+        name: {"influencerId": "/id"}
+        for name in ("get_influencer", "update_influencer", "archive_influencer", "set_reference_images")
+    },
 )
 def create_influencer(call: Call, project_id: ProjectId, body: InfluencerCreate) -> InfluencerView:
     """Add an influencer; it becomes ready once its reference images are prepared."""

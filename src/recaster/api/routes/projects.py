@@ -36,7 +36,10 @@ ProjectId = Annotated[str, Path(alias="projectId", description="`prj_<uuid>`, or
             "connect_social_account",
             "create_layer",
             "list_content",
+            "get_review_policy",
             "update_review_policy",
+            "create_video_remix",
+            "list_source_recommendations",
         )
     },
 )

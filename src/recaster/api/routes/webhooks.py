@@ -28,7 +28,14 @@ _LIST = "/v1/webhook-endpoints"
 _ONE = "/v1/webhook-endpoints/{endpointId}"
 _FOLLOWING = {
     name: {"endpointId": "/endpoint/id"}
-    for name in ("get_webhook_endpoint", "update_webhook_endpoint", "test_webhook_endpoint", "list_webhook_deliveries")
+    for name in (
+        "get_webhook_endpoint",
+        "update_webhook_endpoint",
+        "test_webhook_endpoint",
+        "list_webhook_deliveries",
+        "rotate_webhook_secret",
+        "delete_webhook_endpoint",
+    )
 }
 
 

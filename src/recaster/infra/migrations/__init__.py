@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -38,6 +39,7 @@ def current_revision(database: Database) -> str | None:
         ).get_current_revision()
 
 
+@cache
 def newest_revision() -> str | None:
     """Return the version that this package needs."""
     return ScriptDirectory.from_config(alembic_config()).get_current_head()

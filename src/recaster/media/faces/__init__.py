@@ -11,6 +11,8 @@ from recaster.media.faces.networks import (
     similarity,
 )
 from recaster.media.faces.persona import Persona, Reference, inspect_reference, prepare_persona
+from recaster.media.faces.sheet import face_sheet
+from recaster.media.faces.suitability import Suitability, judge
 from recaster.media.faces.swap import FaceSwapper, GeneratorSwapper, MeshSwapper, SwapSession
 
 __all__ = [
@@ -29,10 +31,13 @@ __all__ = [
     "MeshSwapper",
     "Persona",
     "Reference",
+    "Suitability",
     "SwapSession",
     "analyse_faces",
+    "face_sheet",
     "find_faces",
     "inspect_reference",
+    "judge",
     "prepare_persona",
     "similarity",
 ]

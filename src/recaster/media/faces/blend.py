@@ -15,7 +15,7 @@ from recaster.media.video import Image
 
 MASK = 256
 """Side of the mask in the layout."""
-SHRINK = 0.965
+SHRINK = 0.975
 FEATHER = 0.018
 """Softness of the outer border, over the width of the face."""
 LOW_BAND = 0.07
@@ -25,53 +25,59 @@ Picture = NDArray[np.float32]
 
 
 @lru_cache(maxsize=2)
-def face_mask(keep_eyes: bool) -> Plane:
-    """Where the drawn face shows, in the layout of the mesh, 0–1, (256, 256).
+def face_mask(keep_eyes: bool) -> tuple[Plane, Plane]:
+    """Where the drawn face shows and where its tone does, in the layout of the mesh, 0–1, (256, 256) each.
 
-    An oval a little inside the mesh's outline; where the source's eyes stay, without the eyes, their lids and the inside of
-    the mouth.
+    An oval a little inside the mesh's outline. Where the source's eyes stay, the drawn face leaves out eyes, lids and the
+    inside of the mouth; its tone leaves out only eyeballs and mouth, so that the lids are as dark as the skin around them.
     """
     width = _FACE_SHARE * MASK
     mask = filled_texels(MASK, OVAL, SHRINK)
     mask = np.asarray(cv2.GaussianBlur(cv2.erode(mask, _disc(FEATHER * width)), (0, 0), FEATHER * width), np.float32)
+    tone = mask.copy()
     if keep_eyes:
+        mouth = 1 - cv2.GaussianBlur(filled_texels(MASK, INNER_LIPS, 1.0), (0, 0), 0.006 * width)
+        mask *= mouth
+        tone *= mouth
         for eye in EYES:
-            hole = filled_texels(MASK, eye, (1.15, 1.75))
-            mask *= 1 - cv2.GaussianBlur(hole, (0, 0), 0.012 * width)
-        mask *= 1 - cv2.GaussianBlur(filled_texels(MASK, INNER_LIPS, 1.0), (0, 0), 0.006 * width)
-    return mask
+            mask *= 1 - cv2.GaussianBlur(filled_texels(MASK, eye, (1.15, 1.75)), (0, 0), 0.012 * width)
+            tone *= 1 - 0.8 * cv2.GaussianBlur(filled_texels(MASK, eye, 1.0), (0, 0), 0.012 * width)
+    return mask, tone
 
 
-def blended(target: Image, face: Picture, mask: Plane, width: float) -> Image:
-    """Show `face` where `mask` is: coarse differences fade widely, fine ones at the mask's own border.
+def blended(target: Image, face: Picture, mask: Plane, tone: Plane, width: float) -> Image:
+    """Show `face` where `mask` is, and its coarse difference from the target where `tone` is.
 
-    Pixels with mask 0 stay as they are to the bit.
+    Pixels where both are 0 stay as they are to the bit.
 
     Args:
         target: BGR (h, w, 3).
         face: BGR (h, w, 3), float32.
         mask: 0–1, (h, w).
+        tone: 0–1, (h, w), at least `mask`; its border is widened inwards to the spread of the coarse band.
         width: of the face in pixels.
     """
-    shown = mask > 0
-    if not shown.any():
-        return target
     size = (mask.shape[1], mask.shape[0])
     small = (max(2, size[0] // 4), max(2, size[1] // 4))
     spread = max(0.8, LOW_BAND * width / 4)
     base = target.astype(np.float32)
     full = cv2.merge([mask, mask, mask])
     difference = cv2.multiply(cv2.subtract(face, base), full)
-    share = cv2.resize(mask, small, interpolation=cv2.INTER_AREA)
-    share = np.asarray(cv2.GaussianBlur(share, (0, 0), spread), np.float32)
+    share = np.asarray(
+        cv2.GaussianBlur(cv2.resize(mask, small, interpolation=cv2.INTER_AREA), (0, 0), spread), np.float32
+    )
     coarse = cv2.GaussianBlur(cv2.resize(difference, small, interpolation=cv2.INTER_AREA), (0, 0), spread)
-    coarse = coarse / np.maximum(share, 1e-3)[..., None]
-    # What is added of the coarse band beyond the mask's own border is taken away again, so that it fades over its spread.
-    wide = np.minimum(np.clip(2 * share - 1, 0, 1), cv2.resize(mask, small, interpolation=cv2.INTER_AREA))
-    kept = cv2.resize(coarse * wide[..., None], size, interpolation=cv2.INTER_LINEAR)
-    fine = cv2.subtract(difference, cv2.multiply(cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR), full))
-    changed = cv2.add(cv2.add(base, fine), cv2.multiply(kept, (full > 0).astype(np.float32)), dtype=cv2.CV_8U)
-    return np.where(shown[..., None], changed, target).astype(np.uint8)
+    coarse = np.asarray(coarse / np.maximum(share, 1e-3)[..., None], np.float32)
+    around = cv2.resize(tone, small, interpolation=cv2.INTER_AREA)
+    inner = np.clip(2 * cv2.GaussianBlur((around > 0.02).astype(np.float32), (0, 0), spread) - 1, 0, 1)
+    wide = cv2.resize(np.asarray(inner, np.float32), size, interpolation=cv2.INTER_LINEAR)
+    coarse = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)
+    toned = cv2.multiply(tone, wide)
+    # The fine band at the mask's border, the coarse one wherever its tone goes.
+    fine = cv2.subtract(difference, cv2.multiply(coarse, full))
+    lit = cv2.multiply(coarse, cv2.merge([toned, toned, toned]))
+    changed = cv2.add(cv2.add(base, fine), lit, dtype=cv2.CV_8U)
+    return np.where(((mask > 0) | (tone > 0))[..., None], changed, target).astype(np.uint8)
 
 
 def detail_energy(picture: NDArray[np.generic], mask: Plane) -> float:
@@ -111,7 +117,7 @@ def grained(picture: Picture, amount: float, frame_index: int) -> Picture:
     return np.asarray(picture + whole[..., None], np.float32)
 
 
-SHARPNESS_CHOICES = (-1.8, -1.5, -1.2, -1.0, -0.85, -0.7, -0.55, -0.42, 0.0, 0.3, 0.6, 0.9, 1.2, 1.6)
+SHARPNESS_CHOICES = (-1.8, -1.5, -1.2, -1.0, -0.85, -0.7, -0.55, -0.42, 0.0, 0.15, 0.3, 0.45, 0.6)
 
 
 def _disc(radius: float) -> NDArray[np.uint8]:

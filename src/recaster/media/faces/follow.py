@@ -13,21 +13,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recaster.media.faces.analysis import FaceTrack
-from recaster.media.faces.mesh import Points, Poses, expression, poses_of, unwrapped
-from recaster.media.faces.occlusion import hidden_texels
+from recaster.media.faces.analysis import TEXTURE, FaceTrack
+from recaster.media.faces.hands import HandFinder, HandPoints, hands_mask
+from recaster.media.faces.mesh import Points, Poses, expression, poses_of, texture_map, unwrapped
+from recaster.media.faces.occlusion import hidden_share, hidden_texels
 from recaster.media.progress import Progress, silent
 from recaster.media.video import Image, VideoFacts, read_frames
 
-TEXTURE = 80
-"""Side of the small texture that is kept of every frame."""
 SMOOTHING_SECONDS = 0.06
 """Spread of the zero-phase filter over time; the face's own movement is not smoothed, only what flow does not confirm."""
 JUMP = 0.12
 """Movement from one frame to the next, over the face's width, that is a cut or too fast to be averaged over."""
 _FLOW_WIDTH = 160.0
 _MOST_DISAGREEMENT = 0.7
-_PROBES = 6
+_PROBES = 10
+_MOST_HIDDEN_PROBE = 0.06
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +61,8 @@ class FollowedFace:
     expressions: NDArray[np.float32]
     """`mesh.expression` of each row, (n, 5)."""
     probes: tuple[Probe, ...]
+    noise: float
+    """Standard deviation of the brightness noise that changes from frame to frame, 0–255."""
     frame_rate: float
 
     @property
@@ -69,12 +71,21 @@ class FollowedFace:
         return float(np.percentile(np.ptp(self.points[:, :, 0], axis=1), 75))
 
 
-def follow_face(path: Path, track: FaceTrack, facts: VideoFacts, progress: Progress = silent) -> FollowedFace:
+def follow_face(
+    path: Path, track: FaceTrack, facts: VideoFacts, hands: HandFinder | None = None, progress: Progress = silent
+) -> FollowedFace:
     """Read the clip once and follow a track through it.
 
     Landmark networks tremble by a pixel or two. The trembling is what the landmarks do beyond the optical flow under them
     (Lucas, Kanade 1981, forwards and backwards); it is averaged over time, while the flow itself is kept, so that nothing
     lags behind the picture.
+
+    Args:
+        path: the clip.
+        track: whom to follow.
+        facts: of the clip.
+        hands: finds hands before the face; None leaves it to colour alone.
+        progress: counts frames.
 
     Raises:
         MediaInvalid: the clip cannot be decoded.
@@ -87,6 +98,8 @@ def follow_face(path: Path, track: FaceTrack, facts: VideoFacts, progress: Progr
     textures = np.zeros((count, TEXTURE, TEXTURE, 3), np.uint8)
     wanted = set(np.unique(np.linspace(0, count - 1, _PROBES + 2).round().astype(int)[1:-1]).tolist())
     kept: list[tuple[int, Image, NDArray[np.float32]]] = []
+    covered = np.zeros((count, TEXTURE, TEXTURE), np.uint8)
+    noise: list[float] = []
     before: tuple[int, Image] | None = None
     last = int(track.frames[-1])
     for frame in read_frames(path, int(track.frames[0]), last + 1):
@@ -99,8 +112,13 @@ def follow_face(path: Path, track: FaceTrack, facts: VideoFacts, progress: Progr
             if before is not None and before[0] == frame.index - 1 and not _jumped(track.landmarks[row - 1], points):
                 flow[row] = _flow(before[1], gray, track.landmarks[row - 1], points)
                 runs[row] = runs[row - 1]
-            elif row:
-                runs[row] = runs[row - 1] + 1
+                noise.append(_noise(before[1], gray, track.landmarks[row - 1], flow[row]))
+            else:
+                runs[row] = runs[row - 1] + 1 if row else 0
+                if hands is not None:
+                    hands.forget()
+            if hands is not None:
+                covered[row] = _covered(hands.find(frame.image, points), points, crop.shape[:2], corner)
             before = (frame.index, gray)
             if row in wanted:
                 kept.append((row, crop.copy(), corner))
@@ -109,11 +127,28 @@ def follow_face(path: Path, track: FaceTrack, facts: VideoFacts, progress: Progr
     smooth = _smoothed(track.landmarks, flow, runs, max(0.8, SMOOTHING_SECONDS * rate))
     poses = poses_of(smooth)
     probes = tuple(Probe(row, image, smooth[row] - np.array([*corner, 0], np.float32)) for row, image, corner in kept)
+    hidden = hidden_texels(textures, covered, runs)
+    shares = hidden_share(hidden)
+    clear = tuple(probe for probe in probes if shares[probe.row] <= _MOST_HIDDEN_PROBE)
     expressions = np.stack([expression(one) for one in smooth])
+    steady = float(np.median(noise)) if noise else 0.0
     neutral = _neutral(poses.removed(smooth), expressions)
     return FollowedFace(
-        track.frames, smooth, runs, poses, textures, hidden_texels(textures), neutral, expressions, probes, rate
+        track.frames, smooth, runs, poses, textures, hidden, neutral, expressions, clear or probes, steady, rate
     )
+
+
+def _covered(
+    hands: list[HandPoints], points: Points, shape: tuple[int, ...], corner: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """Where hands are before the face, 0–255, in the layout."""
+    near = [hand - corner for hand in hands]
+    if not near:
+        return np.zeros((TEXTURE, TEXTURE), np.uint8)
+    mask = hands_mask(near, (shape[0], shape[1]))
+    x, y = texture_map(points[:, :2] - corner, TEXTURE)
+    drawn = cv2.remap(mask, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(np.round(255 * np.clip(drawn, 0, 1)), np.uint8)
 
 
 def _crop(image: Image, points: Points, margin: float) -> tuple[Image, NDArray[np.float32]]:
@@ -153,6 +188,19 @@ def _flow(before: Image, now: Image, points: Points, later: Points) -> NDArray[n
     strayed = np.linalg.norm(forth - guess, axis=1)
     trusted = found & returned & (off < _MOST_DISAGREEMENT) & (strayed < 8)
     return np.where(trusted[:, None], (forth - start) / scale, own).astype(np.float32)
+
+
+def _noise(before: Image, now: Image, points: Points, flow: NDArray[np.float32]) -> float:
+    """How much the finest detail under the landmarks differs from the frame before (Immerkaer's kernel), robustly."""
+    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
+    left, top = np.maximum(points[:, :2].min(axis=0).astype(int) - 4, 0)
+    right, bottom = (points[:, :2] + np.maximum(flow, 0)).max(axis=0).astype(int) + 6
+    values = []
+    for image, places in ((before, points[:, :2]), (now, points[:, :2] + flow)):
+        fine = cv2.filter2D(image[top:bottom, left:right].astype(np.float32), -1, kernel)
+        at = np.ascontiguousarray(np.round(places - np.array([left, top], np.float32)))
+        values.append(cv2.remap(fine, at[:, 0], at[:, 1], cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE))
+    return float(np.median(np.abs(values[0] - values[1])) / 0.6745 / np.sqrt(2))
 
 
 def _moved(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.faces.contours import BROWS, LIDS, OUTER_LIPS, OVAL
-from recaster.media.faces.mesh import Plane, face_mesh, texture_map
+from recaster.media.faces.mesh import Plane, Points, face_mesh, texture_map
 
 ROUNDS = 4
 RIDGE = 0.01
@@ -24,39 +24,57 @@ REST_SHARE = 0.7
 MOST_REST = 0.35
 MOST_GAIN = 1.3
 """Largest change of log brightness."""
-COLOR_SPREAD = 0.09
+COLOR_SPREAD = 0.15
 """Width of the colour's low pass over the texture's side."""
-_TO_CHROMA = np.array([[0.5, -0.3313, -0.1687], [-0.0813, -0.4187, 0.5]], np.float32)
+MOST_TINT = 1.6
+"""Largest change of one colour against the brightness."""
 _LUMA = np.array([0.114, 0.587, 0.299], np.float32)
-_FROM_CHROMA = np.array([[1.772, 0], [-0.3441, -0.7141], [0, 1.402]], np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Relight:
-    """`picture * gain + offset` puts a texture into the light."""
+    """`picture * gain + black` puts a texture, from which its own black was taken, into the light."""
 
-    gain: Plane
-    """(s, s)."""
-    offset: NDArray[np.float32]
+    gain: NDArray[np.float32]
     """BGR, (s, s, 3)."""
+    black: NDArray[np.float32]
+    """The darkest colour of the scene, BGR, (3,)."""
 
     def applied(self, texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Light a texture of any side, BGR."""
         size = (texture.shape[1], texture.shape[0])
         gain = cv2.resize(self.gain, size, interpolation=cv2.INTER_LINEAR)
-        offset = cv2.resize(self.offset, size, interpolation=cv2.INTER_LINEAR)
-        lit = cv2.multiply(texture, cv2.merge([gain, gain, gain]), dtype=cv2.CV_32F)
-        return np.asarray(cv2.add(lit, offset, dtype=cv2.CV_8U), np.uint8)
+        lit = cv2.multiply(texture, gain, dtype=cv2.CV_32F)
+        return np.asarray(cv2.add(lit, _scalar(self.black), dtype=cv2.CV_8U), np.uint8)
+
+
+def black_of(picture: NDArray[np.uint8], points: Points) -> NDArray[np.float32]:
+    """The darkest colour at a face (pupils, nostrils, lashes, hair): haze and lifted blacks of the footage, BGR, (3,)."""
+    low = np.maximum(points[:, :2].min(axis=0).astype(int), 0)
+    high = points[:, :2].max(axis=0).astype(int) + 1
+    face = picture[low[1] : high[1], low[0] : high[0]].reshape(-1, 3)
+    if len(face) == 0:
+        return np.zeros(3, np.float32)
+    bright = luma(face)
+    darkest = face[bright <= np.percentile(bright, 1)].mean(axis=0)
+    # A face without anything black is not all haze.
+    most = 0.4 * float(np.median(bright))
+    return np.asarray(darkest * min(1.0, most / max(float(luma(darkest)), 1.0)), np.float32)
+
+
+def without_black(texture: NDArray[np.uint8], black: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Take the darkest colour away."""
+    return np.asarray(cv2.subtract(texture, _scalar(black), dtype=cv2.CV_8U), np.uint8)
+
+
+def _scalar(color: NDArray[np.float32]) -> NDArray[np.float64]:
+    """A colour as OpenCV wants it beside a picture."""
+    return np.array([*color, 0.0], np.float64)
 
 
 def luma(texture: NDArray[np.generic]) -> Plane:
-    """Brightness of BGR, 0–255."""
+    """Brightness of BGR in the last axis, 0–255."""
     return np.asarray(texture.astype(np.float32) @ _LUMA, np.float32)
-
-
-def chroma(texture: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Blue and red difference of BGR, two channels."""
-    return np.asarray(texture.astype(np.float32) @ _TO_CHROMA.T, np.float32)
 
 
 @lru_cache(maxsize=4)
@@ -125,7 +143,7 @@ def skin_likeness(texture: NDArray[np.uint8]) -> Plane:
 def fit_brightness(target: Plane, own: Plane, weight: Plane) -> NDArray[np.float32]:
     """Coefficients (9,) of the harmonics that explain `log(target / own)` on skin; robust against what is not skin."""
     basis = harmonics(target.shape[0])
-    ratio = np.log((target + 4) / (own + 4)).ravel()
+    ratio = np.log((target + 3) / (own + 3)).ravel()
     inside = weight.ravel() > 0.02
     basis, ratio, share = basis[inside], ratio[inside], weight.ravel()[inside]
     robust = share
@@ -143,35 +161,60 @@ def fit_brightness(target: Plane, own: Plane, weight: Plane) -> NDArray[np.float
 
 
 def relight(
-    target: NDArray[np.uint8], own: NDArray[np.uint8], weight: Plane, coefficients: NDArray[np.float32]
+    target: NDArray[np.uint8],
+    own: NDArray[np.uint8],
+    weight: Plane,
+    coefficients: NDArray[np.float32],
+    black: NDArray[np.float32] | None = None,
+    edge: Plane | None = None,
 ) -> Relight:
-    """Gain and offset that put the persona's small texture `own` into the light and tone of `target`.
+    """Gain that puts the persona's small texture `own` into the light and tone of `target`.
+
+    Both textures come without their black (`without_black`); `black` is added again to what is lit.
 
     Args:
         target: the source's small texture, BGR (s, s, 3).
         own: the persona's small texture, BGR.
         weight: where both show skin and nothing stands before it, 0–1, (s, s).
         coefficients: of `fit_brightness`, smoothed over time.
+        black: darkest colour of the source.
+        edge: where the source shows skin, whatever the persona shows; the face's border is matched to it.
     """
     size = target.shape[0]
     shade = (harmonics(size) @ coefficients).reshape(size, size)
     bright, plain = luma(target), luma(own)
-    rest = np.clip(np.log((bright + 4) / (plain + 4)) - shade, -MOST_REST, MOST_REST)
-    shade = shade + REST_SHARE * low_pass(rest[..., None], weight, 0.12 * size)[..., 0]
-    shade = np.clip(shade, -MOST_GAIN, MOST_GAIN)
+    rest = np.log((bright + 3) / (plain + 3)) - shade
+    # Towards its border the face has to meet what lies around it, whatever the harmonics say.
+    border = border_texels(size)
+    taken = low_pass(np.clip(rest, -MOST_REST, MOST_REST)[..., None], weight, 0.12 * size)[..., 0] * REST_SHARE
+    own_edge = weight if edge is None else np.maximum(0.05 * weight, edge * border)
+    met = low_pass(np.clip(rest, -1, 1)[..., None], own_edge, 0.04 * size)[..., 0]
+    shade = np.clip(shade + taken * (1 - border) + met * border, -MOST_GAIN, MOST_GAIN)
     gain = cv2.GaussianBlur(np.exp(shade).astype(np.float32), (0, 0), 1.0)
     sigma = COLOR_SPREAD * size
-    shift = low_pass(chroma(target), weight, sigma) - low_pass(chroma(own), weight, sigma) * gain[..., None]
-    return Relight(gain, np.asarray(shift @ _FROM_CHROMA.T, np.float32))
+    tints = []
+    for picture, brightness in ((target, bright), (own, plain)):
+        both = np.dstack([picture.astype(np.float32), brightness])
+        low = low_pass(both, weight, sigma)
+        tints.append((low[..., :3] + 1) / (low[..., 3:] + 1))
+    tint = np.clip(tints[0] / tints[1], 1 / MOST_TINT, MOST_TINT)
+    return Relight(np.asarray(gain[..., None] * tint, np.float32), np.zeros(3, np.float32) if black is None else black)
+
+
+@lru_cache(maxsize=4)
+def border_texels(size: int) -> Plane:
+    """1 at the outline of the face and beyond, 0 inside, smooth; (size, size)."""
+    soft = cv2.GaussianBlur(oval_texels(size, 0.84), (0, 0), 0.03 * size)
+    return np.asarray(1 - soft, np.float32)
 
 
 def low_pass(values: NDArray[np.float32], weight: Plane, sigma: float) -> NDArray[np.float32]:
     """Blur (s, s, c) that looks only at texels with weight; far from any weight a wider blur speaks."""
-    total: NDArray[np.float32] | None = None
-    share = np.zeros(weight.shape, np.float32)
-    for spread, trust in ((sigma, 1.0), (3 * sigma, 0.03), (9 * sigma, 0.001)):
-        below = cv2.GaussianBlur(weight, (0, 0), spread) * trust
-        color = cv2.GaussianBlur(values * weight[..., None], (0, 0), spread).reshape(values.shape) * trust
-        total = color if total is None else total + color
-        share = share + below
-    return np.asarray(total / np.maximum(share, 1e-6)[..., None], np.float32)
+    shape = (weight.shape[1], weight.shape[0])
+    stacked = np.dstack([values * weight[..., None], weight])
+    near = cv2.GaussianBlur(stacked, (0, 0), sigma)
+    small = cv2.resize(stacked, (max(4, shape[0] // 4), max(4, shape[1] // 4)), interpolation=cv2.INTER_AREA)
+    far = cv2.GaussianBlur(small, (0, 0), max(1.0, 3 * sigma / 4))
+    far = cv2.resize(far, shape, interpolation=cv2.INTER_LINEAR)
+    total = near + far * np.float32(0.03) + stacked.mean(axis=(0, 1)) * np.float32(0.001)
+    return np.asarray(total[..., :-1] / np.maximum(total[..., -1:], 1e-6), np.float32)

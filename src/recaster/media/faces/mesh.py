@@ -82,8 +82,13 @@ def covered_texels(size: int) -> NDArray[np.bool_]:
 def unwrapped(picture: NDArray[np.uint8], points: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
     """Texture of a face: BGR (size, size, 3). Texels beyond the rings are filled with their nearest neighbours' colour."""
     spread = float(np.ptp(points[:, 0])) / (0.62 * size)
-    # Remapping does not average when it reduces; a blur of the right size does.
-    source = cv2.GaussianBlur(picture, (0, 0), 0.42 * float(np.sqrt(spread**2 - 1))) if spread > 1.15 else picture
+    source = picture
+    if spread > 1.15:
+        # Remapping does not average when it reduces; resizing does.
+        width, height = (max(2, round(side / spread)) for side in (picture.shape[1], picture.shape[0]))
+        source = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        ratio = np.array([width / picture.shape[1], height / picture.shape[0]], np.float32)
+        points = (points[:, :2] + np.float32(0.5)) * ratio - np.float32(0.5)
     x, y = texture_map(points, size)
     texture = cv2.remap(source, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return extended(np.asarray(texture, np.uint8), covered_texels(size))
@@ -99,7 +104,8 @@ def extended(texture: NDArray[np.uint8], known: NDArray[np.bool_]) -> NDArray[np
     filled = colors[-1] / np.maximum(weights[-1], 1e-4)[..., None]
     for color, weight in zip(colors[-2::-1], weights[-2::-1], strict=True):
         below = cv2.resize(filled, (color.shape[1], color.shape[0]), interpolation=cv2.INTER_LINEAR)
-        share = np.clip(weight, 0, 1)[..., None]
+        # A quarter of known texels is enough to go by: colours go on as they are at the border, not as they are on average.
+        share = np.clip(4 * weight, 0, 1)[..., None]
         filled = color / np.maximum(weight, 1e-4)[..., None] * share + below * (1 - share)
     return np.where(known[..., None], texture, np.clip(np.round(filled), 0, 255).astype(np.uint8))
 

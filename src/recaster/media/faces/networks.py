@@ -5,7 +5,7 @@ It knows single pictures only. Model files are handed in as paths and opened whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,20 @@ class FaceModels:
     detector: Path
     embedder: Path
     landmarks: Path
+    hand_detector: Path | None = None
+    """Without it, and `hand_landmarks`, hands before the face are told by colour alone."""
+    hand_landmarks: Path | None = None
+
+    @classmethod
+    def of(cls, files: Mapping[str, Path]) -> FaceModels:
+        """Choose the files of this room out of all, by their names in the manifest."""
+        return cls(
+            detector=files["face_detector"],
+            embedder=files["face_embedder"],
+            landmarks=files["face_landmarks"],
+            hand_detector=files["hand_detector"],
+            hand_landmarks=files["hand_landmarks"],
+        )
 
 
 def find_faces(image: Image, models: FaceModels) -> tuple[FaceBox, ...]:

@@ -18,7 +18,7 @@ DEPTH_SHARE = 0.5
 REACH = 1.75
 """Where the bend has faded to nothing, as a multiple of the oval."""
 _STILL_RINGS = (1.5, 1.85)
-_CELL = 8
+_CELL = 12
 _CONTROL_POINTS = 92
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from recaster.media.faces.analysis import FaceAnalysis
 from recaster.media.faces.follow import follow_face
 from recaster.media.faces.generator import FaceGenerator
+from recaster.media.faces.hands import HandFinder
 from recaster.media.faces.networks import FaceModels
 from recaster.media.faces.persona import Persona
 from recaster.media.faces.session import BlendedSession
@@ -61,7 +62,10 @@ class GeneratorSwapper:
     ) -> SwapSession:
         """Follow the on-camera person through the clip and prepare the generator."""
         track = analysis.require_on_camera()
-        face = follow_face(path, track, facts, progress)
+        hands = None
+        if self._models.hand_detector is not None and self._models.hand_landmarks is not None:
+            hands = HandFinder(self._models.hand_detector, self._models.hand_landmarks)
+        face = follow_face(path, track, facts, hands, progress)
         return BlendedSession(persona, face, self._generator)
 
 

@@ -10,17 +10,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recaster.media.faces.analysis import TEXTURE
+from recaster.media.faces.contours import BROWS, OUTER_LIPS, OVAL
 from recaster.media.faces.expressions import reference_weights
-from recaster.media.faces.follow import TEXTURE, FollowedFace, gaussian_in_time
+from recaster.media.faces.follow import FollowedFace, gaussian_in_time
 from recaster.media.faces.generator import FaceView, GeneratedFace
 from recaster.media.faces.light import (
-    chroma,
+    black_of,
+    filled_texels,
     fit_brightness,
+    low_pass,
     luma,
     oval_texels,
     relight,
     skin_likeness,
     skin_texels,
+    without_black,
 )
 from recaster.media.faces.mesh import Plane, drawn_from_layout, extended, face_mesh, unwrapped
 from recaster.media.faces.persona import Persona
@@ -30,7 +35,7 @@ LEAST_SIDE, MOST_SIDE = 96, 768
 FACE_SHARE = 0.62
 """Width of a face over the side of its texture."""
 COLOR_DETAIL = 0.6
-"""How much of the persona's own colour detail (lips, freckles, blush) is kept."""
+"""How much of the persona's own differences of colour on skin is kept; lips keep theirs."""
 BANDS = (1.2, 3.0, 8.0)
 """Spreads in texels of a 448 texture at which detail is split."""
 LEAST_DETAIL, MOST_DETAIL = 0.5, 1.1
@@ -41,7 +46,7 @@ LEAST_WEIGHT = 0.01
 class TextureGenerator:
     """`FaceGenerator` by textures."""
 
-    shape_transfer = 0.8
+    shape_transfer = 0.95
     keeps_source_eyes = True
 
     def begin(self, persona: Persona, face: FollowedFace) -> TextureSession:
@@ -55,24 +60,35 @@ class TextureSession:
     def __init__(self, persona: Persona, face: FollowedFace) -> None:
         side = float(np.clip(16 * round(face.width / FACE_SHARE / 16), LEAST_SIDE, MOST_SIDE))
         self._side = int(side)
-        self._textures = _evened([_bare(unwrapped(one.image, one.landmarks, self._side)) for one in persona.references])
-        gains = _detail_gains(self._textures[0], face, self._side)
-        self._textures = [_toned(texture, gains) for texture in self._textures]
-        self._small = np.stack([_reduced(one) for one in self._textures]).astype(np.float32)
-        self._weights = reference_weights(persona, face)
-        self._upper = {size: _upper_half(size) for size in (self._side, TEXTURE)}
         self._face = face
-        own_skin = skin_texels(TEXTURE) * skin_likeness(np.clip(self._small[0], 0, 255).astype(np.uint8))
-        self._skin = own_skin * skin_likeness(np.median(face.textures[:: _every(face)], axis=0).astype(np.uint8))
+        first = persona.references[0]
+        self._black = np.median([black_of(one.image, one.points) for one in face.probes], axis=0).astype(np.float32)
+        weights = reference_weights(persona, face)
+        # The neutral picture is always there; of the others only those that are ever shown.
+        shown = [0, *(int(index) for index in np.flatnonzero(weights.max(axis=(0, 1)) > LEAST_WEIGHT) if index)]
+        weights = weights[:, :, shown]
+        self._weights = weights / weights.sum(axis=2, keepdims=True)
+        kept = [persona.references[index] for index in shown]
+        evened = _evened([_bare(unwrapped(one.image, one.landmarks, self._side)) for one in kept])
+        gains = _detail_gains(evened[0], face, self._side)
+        own_black = black_of(first.image, first.landmarks)
+        self._textures = [without_black(_toned(texture, gains), own_black) for texture in evened]
+        self._small = np.stack([_reduced(one) for one in self._textures]).astype(np.float32)
+        self._upper = {size: _upper_half(size) for size in (self._side, TEXTURE)}
+        usual = np.median(face.textures[:: _every(face)], axis=0).astype(np.uint8)
+        self._skin = skin_texels(TEXTURE) * skin_likeness(_reduced(evened[0])) * skin_likeness(usual)
+        self._edge = skin_likeness(usual) * oval_texels(TEXTURE, 1.03)
         self._light = self._lights()
 
     def generate(self, view: FaceView) -> GeneratedFace:
         """Mix, light and draw."""
         lit = relight(
-            self._face.textures[view.row],
+            without_black(self._face.textures[view.row], self._black),
             self._own(view.row),
             self._weight(view.row),
             self._light[view.row],
+            self._black,
+            self._edge * self._clear(view.row),
         ).applied(self._mixed(view.row))
         picture = drawn_from_layout(lit, view.layout)
         return GeneratedFace(picture.astype(np.float32), view.on_mesh.astype(np.float32))
@@ -93,14 +109,20 @@ class TextureSession:
         return _joined(upper, lower, self._upper[TEXTURE])
 
     def _weight(self, row: int) -> Plane:
-        return np.asarray(self._skin * (1 - self._face.hidden[row].astype(np.float32) / 255), np.float32)
+        return np.asarray(self._skin * self._clear(row), np.float32)
+
+    def _clear(self, row: int) -> Plane:
+        """Where nothing stands before the face, 0–1."""
+        return np.asarray(1 - self._face.hidden[row].astype(np.float32) / 255, np.float32)
 
     def _lights(self) -> NDArray[np.float32]:
         """Coefficients of the light in each row, smooth in time within a run."""
         face = self._face
         raw = np.stack(
             [
-                fit_brightness(luma(face.textures[row]), luma(self._own(row)), self._weight(row))
+                fit_brightness(
+                    luma(without_black(face.textures[row], self._black)), luma(self._own(row)), self._weight(row)
+                )
                 for row in range(len(face.frames))
             ]
         )
@@ -133,13 +155,36 @@ def _joined(upper: NDArray[np.float32], lower: NDArray[np.float32], share: Plane
 
 
 def _bare(texture: Image) -> Image:
-    """Let skin go on where hair, ears or background of the reference picture begin, so that none of it is ever drawn."""
+    """Let skin go on where hair, ears or background of the reference picture begin, so that none of it is ever drawn.
+
+    Looks from the inside outwards along the rays to the outline's points, and makes the border found a smooth one.
+    """
     side = texture.shape[0]
-    inner = oval_texels(side, 0.82) > 0
-    # Shaded cheeks and a dark jaw are skin all the same: only what is plainly something else is left out.
-    plainly_other = cv2.GaussianBlur(skin_likeness(texture), (0, 0), 0.01 * side) < 0.06
-    known = inner | ((oval_texels(side, 0.97) > 0) & ~plainly_other)
-    return extended(texture, cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    layout = face_mesh().layout * np.float32(side)
+    oval = layout[list(OVAL)]
+    middle = oval.mean(axis=0)
+    reaches = np.arange(0.80, 0.98, 0.02, dtype=np.float32)
+    places = (middle + (oval - middle) * reaches[:, None, None]).round().astype(int).clip(0, side - 1)
+    bright = cv2.GaussianBlur(luma(texture), (0, 0), 0.008 * side)
+    likely = cv2.GaussianBlur(skin_likeness(texture), (0, 0), 0.01 * side)
+    usual = float(np.median(bright[skin_texels(side) > 0]))
+    rows, columns = places[..., 1], places[..., 0]
+    # Beside the eyes and above no skin is half as dark as the cheeks: that is hair. A jaw may be.
+    least = np.where(rows < layout[61, 1], 0.5 * usual, 0.25 * usual)
+    fine = (likely[rows, columns] > 0.06) & (bright[rows, columns] > least)
+    steps = np.where(fine.all(axis=0), len(reaches), np.argmin(fine, axis=0)) - 1
+    border = reaches[np.maximum(steps, 0)]
+    smallest = np.minimum(border, np.minimum(np.roll(border, 1), np.roll(border, -1)))
+    smooth = (np.roll(smallest, 1) + 2 * smallest + np.roll(smallest, -1)) / 4
+    outline = middle + (oval - middle) * (smooth - 0.02)[:, None]
+    corners = np.round(outline * 16).astype(np.int32)
+    kept = cv2.fillPoly(np.zeros((side, side), np.uint8), [corners], 1, cv2.LINE_8, 4)
+    for brow in BROWS:  # dark, but the face's own
+        kept = np.maximum(kept, filled_texels(side, brow, (1.12, 1.3)).astype(np.uint8))
+    # Fade from one to the other, or the last dark pixels would stand there as a line.
+    soft = np.clip(2 * cv2.GaussianBlur(kept.astype(np.float32), (0, 0), 0.02 * side) - 1, 0, 1)[..., None]
+    beyond = extended(texture, kept > 0)
+    return np.asarray(np.round(texture * soft + beyond * (1 - soft)), np.uint8)
 
 
 def _evened(textures: list[Image]) -> list[Image]:
@@ -190,12 +235,16 @@ def _toned(texture: Image, gains: tuple[float, ...]) -> Image:
     skin = cv2.GaussianBlur(skin_texels(side), (0, 0), 0.012 * side)
     bands = _bands(luma(texture))
     bright = bands[-1] + sum(band * (1 + (gain - 1) * skin) for band, gain in zip(bands[:-1], gains, strict=True))
-    tone = chroma(texture)
-    low = cv2.GaussianBlur(tone, (0, 0), 0.09 * side)
-    change = (low - tone) * np.float32(1 - COLOR_DETAIL)
-    blue = 1.772 * change[..., 0]
-    red = 1.402 * change[..., 1]
-    green = -0.3441 * change[..., 0] - 0.7141 * change[..., 1]
-    shifted = texture.astype(np.float32) + (bright - luma(texture))[..., None]
-    shifted += np.stack([blue, green, red], axis=-1)
-    return np.clip(np.round(shifted), 0, 255).astype(np.uint8)
+    # Colour is evened out in proportion to brightness: shine is paler than skin, and another light would show it as a stain.
+    plain = np.maximum(luma(texture), 8)[..., None]
+    tint = (texture.astype(np.float32) - plain) / plain
+    small = cv2.resize(tint, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA)
+    even = cv2.resize(
+        low_pass(np.asarray(small, np.float32), skin_texels(TEXTURE), 0.2 * TEXTURE),
+        (side, side),
+        interpolation=cv2.INTER_LINEAR,
+    )
+    lips = cv2.GaussianBlur(filled_texels(side, OUTER_LIPS, 1.05), (0, 0), 0.01 * side)
+    own = np.float32(COLOR_DETAIL) + np.float32(1 - COLOR_DETAIL) * lips
+    tone = (even + (tint - even) * own[..., None]) * bright[..., None]
+    return np.clip(np.round(bright[..., None] + tone), 0, 255).astype(np.uint8)

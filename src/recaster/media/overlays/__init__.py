@@ -1,6 +1,6 @@
 """Burned-in text of short videos: find, read, describe, erase and draw."""
 
-from recaster.media.overlays.draw import Appearance, SkiaTextDrawer, TextDrawer, appearance
+from recaster.media.overlays.draw import SkiaTextDrawer, TextDrawer
 from recaster.media.overlays.erase import EraserSettings, TemporalEraser, TextEraser
 from recaster.media.overlays.json import tracks_from_json, tracks_to_json
 from recaster.media.overlays.layout import DoesNotFit, FitReport, SafeZone, TextLayout
@@ -19,6 +19,9 @@ from recaster.media.overlays.model import (
 from recaster.media.overlays.networks import TextModels
 from recaster.media.overlays.reader import TextReader
 from recaster.media.overlays.reading import RapidTextReader, ReaderSettings
+from recaster.media.overlays.restore import NewText, erase_clip, lay_out_in_place, reset_clip
+from recaster.media.overlays.tesseract import ScriptReader, ScriptReading, TesseractReader, find_tesseract
+from recaster.media.overlays.timing import Appearance, appearance
 
 __all__ = [
     "Animation",
@@ -27,6 +30,7 @@ __all__ = [
     "DoesNotFit",
     "EraserSettings",
     "FitReport",
+    "NewText",
     "OverlayEmoji",
     "OverlayLine",
     "OverlayRole",
@@ -34,11 +38,14 @@ __all__ = [
     "RapidTextReader",
     "ReaderSettings",
     "SafeZone",
+    "ScriptReader",
+    "ScriptReading",
     "Shadow",
     "SkiaTextDrawer",
     "Slab",
     "Stroke",
     "TemporalEraser",
+    "TesseractReader",
     "TextDrawer",
     "TextEraser",
     "TextLayout",
@@ -46,6 +53,10 @@ __all__ = [
     "TextReader",
     "TextStyle",
     "appearance",
+    "erase_clip",
+    "find_tesseract",
+    "lay_out_in_place",
+    "reset_clip",
     "tracks_from_json",
     "tracks_to_json",
 ]

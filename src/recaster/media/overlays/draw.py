@@ -28,55 +28,18 @@ from recaster.media.overlays.layout import (
     DoesNotFit,
     FitReport,
     FontExtents,
+    LaidLine,
     SafeZone,
     TextLayout,
     graphemes,
     lay_out,
 )
-from recaster.media.overlays.model import Animation, Box, OverlayTrack, Point, TextStyle
+from recaster.media.overlays.model import Box, OverlayLine, TextStyle
+from recaster.media.overlays.timing import Appearance
 from recaster.media.video.model import Image
 
 EMOJI_SCALE = 0.9
 """Em size of emoji against the text: their advance becomes 1.12 em, as phone editors set them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Appearance:
-    """How much of a block shows in one frame."""
-
-    alpha: float = 1.0
-    scale: float = 1.0
-    shown: float = 1.0
-    """Share of the graphemes that are typed already."""
-    offset: Point = (0.0, 0.0)
-
-
-def appearance(track: OverlayTrack, frame: int) -> Appearance | None:
-    """How a block with the timing, movement and animations of `track` shows in `frame`; None outside its life.
-
-    A fade runs in equal steps; a pop grows from 70 % and is opaque after half its length; typed text comes grapheme by
-    grapheme.
-    """
-    if not track.first_frame <= frame <= track.last_frame:
-        return None
-    alpha, scale, shown = 1.0, 1.0, 1.0
-
-    def part(animation: Animation, done: int) -> float:
-        return 1.0 if animation.kind == "none" or animation.frames <= 0 else min(1.0, done / (animation.frames + 1))
-
-    for animation, done in (
-        (track.entry, frame - track.first_frame + 1),
-        (track.exit, track.last_frame - frame + 1),
-    ):
-        p = part(animation, done)
-        if animation.kind == "fade":
-            alpha *= p
-        elif animation.kind == "pop" and p < 1.0:
-            alpha *= min(1.0, 2 * p)
-            scale *= 0.7 + 0.3 * p
-        elif animation.kind == "typed":
-            shown = min(shown, p)
-    return Appearance(alpha, scale, shown, track.offset_at(frame))
 
 
 class TextDrawer(Protocol):
@@ -100,11 +63,15 @@ class TextDrawer(Protocol):
         *,
         max_lines: int | None = None,
         anchor: Literal["center", "top"] = "center",
+        old_lines: tuple[OverlayLine, ...] = (),
+        seen: Image | None = None,
     ) -> TextLayout:
         """Place `text` where a block of `style` stood in `box`.
 
-        `max_lines` is the number of lines of the old block unless given. Raises `DoesNotFit` when the size would have
-        to fall under 75 %, `InvalidInput` for an unknown font.
+        `max_lines` is the number of lines of the old block unless given. With `old_lines`, the lines that stood there,
+        the new ones stand on their baselines, keep their edge or centre, and a slab keeps its place; with `seen`,
+        the frame to which they belong, that is exact to the pixel. Raises `DoesNotFit` when
+        the size would have to fall under 75 %, `InvalidInput` for an unknown font.
         """
         ...
 
@@ -179,7 +146,7 @@ class SkiaTextDrawer:
         self._unicode = skia.Unicode.ICU_Make()
         self._faces: dict[str, Any] = {}
         self._widths: dict[tuple[str, str], float] = {}
-        self._blocks: OrderedDict[tuple[TextLayout, int], _Block] = OrderedDict()
+        self._blocks: OrderedDict[tuple[TextLayout, int, int | None], _Block] = OrderedDict()
         self._cache_size = cache_size
         self._fallbacks: list[str] = []
         for path in fallback_fonts:
@@ -214,12 +181,84 @@ class SkiaTextDrawer:
         *,
         max_lines: int | None = None,
         anchor: Literal["center", "top"] = "center",
+        old_lines: tuple[OverlayLine, ...] = (),
+        seen: Image | None = None,
     ) -> TextLayout:
         """See `TextDrawer.layout`."""
         laid = self._try(text, style, box, frame_size, max_lines, anchor, SCALE_STEPS)
         if laid is None:
             raise DoesNotFit(self.fits(text, style, box, frame_size, max_lines=max_lines))
-        return laid
+        old_text = "\n".join(line.text for line in old_lines)
+        if not old_text.strip() or anchor != "center":
+            return laid
+        old = self._try(old_text, style, box, frame_size, len(old_lines), "center", (1.0,))
+        if old is None or old.missing_glyphs or len(old.lines) != len(old_lines):
+            return laid
+        apart = [
+            was - now
+            for line, seen in zip(old.lines, old_lines, strict=True)
+            if (now := self._center_of(old, line)) is not None
+            for was in (np.mean(np.array(seen.polygon), axis=0),)
+        ]
+        if not apart:
+            return laid
+        dx, dy = (float(value) for value in np.median(np.stack(apart), axis=0))
+        old = old.moved(dx, dy)
+        if seen is not None:
+            old = old.moved(*self._apart(old, seen))
+        return laid.on_the_lines_of(old, box, self._zone)
+
+    def _apart(self, layout: TextLayout, seen: Image) -> tuple[float, float]:
+        """How far, within a few pixels, a block in a picture stands from its layout: the least squared difference."""
+        block = self._block(layout, sum(len(graphemes(line.text)) for line in layout.lines), None)
+        reach = max(3, round(0.12 * layout.style.size))
+        height, width = block.pixels.shape[:2]
+        x0, y0 = max(reach, block.x), max(reach, block.y)
+        x1 = min(seen.shape[1] - reach, block.x + width)
+        y1 = min(seen.shape[0] - reach, block.y + height)
+        if x1 - x0 < 8 or y1 - y0 < 8:
+            return 0.0, 0.0
+        part = block.pixels[y0 - block.y : y1 - block.y, x0 - block.x : x1 - block.x]
+        solid = np.asarray(part[..., 3] >= 200, np.float32)
+        if float(solid.sum()) < 30:
+            return 0.0, 0.0
+        template = cv2.cvtColor(np.ascontiguousarray(part[..., :3]), cv2.COLOR_BGR2GRAY).astype(np.float32)
+        around = np.ascontiguousarray(seen[y0 - reach : y1 + reach, x0 - reach : x1 + reach])
+        picture = cv2.cvtColor(around, cv2.COLOR_BGR2GRAY).astype(np.float32)
+        costs = cv2.matchTemplate(picture, template, cv2.TM_SQDIFF, mask=solid)
+        row, column = (int(v) for v in np.unravel_index(int(np.argmin(costs)), costs.shape))
+        if row in (0, 2 * reach) or column in (0, 2 * reach):
+            return 0.0, 0.0  # no minimum within reach: the look is not the picture's
+
+        def between(before: float, at: float, after: float) -> float:
+            curve = before - 2 * at + after
+            return 0.5 * (before - after) / curve if curve > 0 else 0.0
+
+        dx = column - reach + between(*(float(costs[row, column + i]) for i in (-1, 0, 1)))
+        dy = row - reach + between(*(float(costs[row + i, column]) for i in (-1, 0, 1)))
+        return dx, dy
+
+    def _center_of(self, layout: TextLayout, line: LaidLine) -> NDArray[np.float64] | None:
+        """Centre of the extent of a line's letters, without emoji, as it stands in the frame; None without letters."""
+        if not any(part.strip() for part, pictorial in _runs(line.text) if not pictorial):
+            return None
+        size = layout.style.size
+        rows, columns = math.ceil(3 * size), math.ceil(line.width + 2 * size)
+        pixels = np.zeros((rows, columns, 4), np.uint8)
+        info = skia.ImageInfo.Make(columns, rows, skia.kBGRA_8888_ColorType, skia.kPremul_AlphaType)
+        surface = skia.Surface.MakeRasterDirect(info, pixels)
+        key = self._face_key(layout.style)
+        paragraph = self._paragraph(line.text, key, size, skia.Paint(AntiAlias=True), emoji_visible=False)
+        paragraph.paint(surface.getCanvas(), size, 2 * size - paragraph.AlphabeticBaseline)
+        surface.flushAndSubmit()
+        ys, xs = np.nonzero(pixels[..., 3] >= 64)
+        if not len(ys):
+            return None
+        x = (float(xs.min()) + float(xs.max()) + 1) / 2 - size + line.x - layout.center[0]
+        y = (float(ys.min()) + float(ys.max()) + 1) / 2 - 2 * size + line.baseline - layout.center[1]
+        turn = math.radians(layout.style.rotation)
+        c, s = math.cos(turn), math.sin(turn)
+        return np.array([layout.center[0] + c * x - s * y, layout.center[1] + s * x + c * y])
 
     def draw(self, image: Image, layout: TextLayout, appearance: Appearance = Appearance()) -> Image:
         """See `TextDrawer.draw`."""
@@ -239,7 +278,8 @@ class SkiaTextDrawer:
         if appearance.alpha <= 0.0 or appearance.shown <= 0.0:
             return out
         total = sum(len(graphemes(line.text)) for line in layout.lines)
-        block = self._block(layout, math.ceil(appearance.shown * total) if appearance.shown < 1.0 else total)
+        shown = math.ceil(appearance.shown * total) if appearance.shown < 1.0 else total
+        block = self._block(layout, shown, _active_word(layout, appearance))
         pixels, x, y = block.pixels, float(block.x), float(block.y)
         if appearance.scale != 1.0:
             height, width = pixels.shape[:2]
@@ -381,18 +421,19 @@ class SkiaTextDrawer:
         paragraph.layout(1e6)
         return paragraph
 
-    def _block(self, layout: TextLayout, shown: int) -> _Block:
-        cached = self._blocks.get((layout, shown))
+    def _block(self, layout: TextLayout, shown: int, active: int | None) -> _Block:
+        key = (layout, shown, active)
+        cached = self._blocks.get(key)
         if cached is not None:
-            self._blocks.move_to_end((layout, shown))
+            self._blocks.move_to_end(key)
             return cached
-        block = self._render(layout, shown)
-        self._blocks[layout, shown] = block
+        block = self._render(layout, shown, active)
+        self._blocks[key] = block
         if len(self._blocks) > self._cache_size:
             self._blocks.popitem(last=False)
         return block
 
-    def _render(self, layout: TextLayout, shown: int) -> _Block:
+    def _render(self, layout: TextLayout, shown: int, active: int | None) -> _Block:
         style = layout.style
         stroke = style.stroke.width if style.stroke else 0.0
         shadow = max(abs(style.shadow.dx), abs(style.shadow.dy)) + 2 * style.shadow.blur if style.shadow else 0.0
@@ -415,7 +456,11 @@ class SkiaTextDrawer:
             canvas.saveLayerAlpha(None, round(style.opacity * 255))
         if style.slab is not None:
             self._paint_slab(canvas, layout)
-        self._paint_text(canvas, layout, shown)
+        lit = None if active is None else self._word(layout, active)
+        if lit is not None and style.active_slab is not None:
+            paint = skia.Paint(AntiAlias=True, Color=skia.Color(*style.active_slab))
+            canvas.drawRoundRect(lit, style.size / 6, style.size / 6, paint)
+        self._paint_text(canvas, layout, shown, lit)
         if style.opacity < 1.0:
             canvas.restore()
         surface.flushAndSubmit()
@@ -457,9 +502,32 @@ class SkiaTextDrawer:
             whole = united if united is not None else whole
         canvas.drawPath(whole, paint)
 
-    def _paint_text(self, canvas: Any, layout: TextLayout, shown: int) -> None:
+    def _word(self, layout: TextLayout, number: int) -> Any:
+        """The box of a word by its number within the block, with a little room at its sides; None if there is none."""
+        key = self._face_key(layout.style)
+        size = layout.style.size
+        for line in layout.lines:
+            words = line.text.split(" ")
+            if number >= len(words):
+                number -= len(words)
+                continue
+            before = " ".join([*words[:number], ""])
+            # A space at the end of a run has no width of its own: measure it between letters.
+            start = (self._advance(before + "n", key) - self._advance("n", key)) * size if before else 0.0
+            width = self._advance(words[number], key) * size
+            if _is_right_to_left(line.text):
+                start = line.width - start - width
+            room = size / 7
+            return skia.Rect(
+                line.x + start - room,
+                line.baseline - layout.line_top - 1.6 * room,
+                line.x + start + width + room,
+                line.baseline + layout.line_bottom + 0.6 * room,
+            )
+        return None
+
+    def _paint_text(self, canvas: Any, layout: TextLayout, shown: int, lit: Any) -> None:
         style = layout.style
-        key = self._face_key(style)
         passes: list[tuple[Any, bool, float, float]] = []
         if style.shadow is not None:
             color = skia.Color(*style.shadow.color, round(style.shadow.opacity * 255))
@@ -481,6 +549,19 @@ class SkiaTextDrawer:
             )
             passes.append((paint, False, 0.0, 0.0))
         passes.append((skia.Paint(AntiAlias=True, Color=skia.Color(*style.fill)), True, 0.0, 0.0))
+        self._paint_passes(canvas, layout, shown, passes)
+        if lit is not None and style.active_fill is not None:
+            canvas.save()
+            canvas.clipRect(lit)
+            paint = skia.Paint(AntiAlias=True, Color=skia.Color(*style.active_fill))
+            self._paint_passes(canvas, layout, shown, [(paint, True, 0.0, 0.0)])
+            canvas.restore()
+
+    def _paint_passes(
+        self, canvas: Any, layout: TextLayout, shown: int, passes: list[tuple[Any, bool, float, float]]
+    ) -> None:
+        style = layout.style
+        key = self._face_key(style)
         for paint, emoji_visible, dx, dy in passes:
             left = shown
             for line in layout.lines:
@@ -491,6 +572,14 @@ class SkiaTextDrawer:
                     continue
                 paragraph = self._paragraph(text, key, style.size, paint, emoji_visible=emoji_visible)
                 paragraph.paint(canvas, line.x + dx, line.baseline - paragraph.AlphabeticBaseline + dy)
+
+
+def _active_word(layout: TextLayout, appearance: Appearance) -> int | None:
+    """Which word of a block is being said: each has its share of the block's life."""
+    if appearance.spoken is None:
+        return None
+    count = sum(len(line.text.split(" ")) for line in layout.lines)
+    return min(count - 1, int(appearance.spoken * count + 1e-9))
 
 
 def _blend(image: Image, pixels: NDArray[np.uint8], x: int, y: int) -> None:

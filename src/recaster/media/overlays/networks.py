@@ -57,7 +57,7 @@ def _blob(image: Image) -> NDArray[np.float32]:
     return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DetectedLine:
     """One line found by the detector: padded corners in pixels of the picture it was given, and the mean probability."""
 

@@ -111,6 +111,9 @@ class EncoderSettings:
     """Threads of the encoder; part of the settings because the bytes of the result depend on it."""
     keyframe_seconds: int = 4
     """Longest time between two key frames, which is how exactly a player can seek."""
+    lossless: bool = False
+    """Write the BGR pictures themselves, to the bit, as RGB H.264 (High 4:4:4 Predictive); `crf` then has no meaning. For
+    measuring and further editing: phones and browsers do not play it."""
     queue_frames: int = 4
     """Pictures that may wait for the encoder while the caller works on the next one; bounds memory."""
 

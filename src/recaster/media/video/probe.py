@@ -144,6 +144,8 @@ def display_turn(frame: av.video.frame.VideoFrame) -> Turn:
 def _first_picture(
     source: av.container.InputContainer, stream: av.video.stream.VideoStream
 ) -> av.video.frame.VideoFrame:
+    # One picture is wanted: every further thread would only hold more of them in memory.
+    stream.codec_context.thread_count = 1
     source.seek(stream.start_time or 0, stream=stream, backward=True)
     for frame in source.decode(stream):
         return frame

@@ -43,6 +43,7 @@ MP4_AUDIO_CODECS = ("aac", "mp3", "opus", "ac3", "eac3", "flac", "alac")
 """Audio codecs that live in an MP4 file and that players know there."""
 
 _AVERAGING = Interpolation.AREA | Interpolation.ACCURATE_RND
+_RGB = 0  # ITU-T H.273: the matrix of pictures that are not turned into YCbCr
 _LARGEST_TIME_SCALE = 2**31 - 1
 # AV_CODEC_FLAG_FRAME_DURATION of libavcodec, which the binding does not name.
 _FRAME_DURATION_FLAG = 1 << 8
@@ -196,7 +197,7 @@ class VideoWriter:
         rate = facts.average_rate.limit_denominator(1001)
         options = {
             "preset": settings.preset,
-            "crf": str(settings.crf),
+            **({"qp": "0"} if settings.lossless else {"crf": str(settings.crf)}),
             "g": str(max(1, round(settings.keyframe_seconds * rate))),
             **_repeatable(),
         }
@@ -204,10 +205,11 @@ class VideoWriter:
             # B-frames are coded out of order, and MP4 stores durations in coding order: with unequal frames the last
             # one's would be lost.
             options["bf"] = "0"
-        stream = self._output.add_stream("libx264", rate=rate, options=options)
+        coder = "libx264rgb" if settings.lossless else "libx264"
+        stream = self._output.add_stream(coder, rate=rate, options=options)
         assert isinstance(stream, av.video.stream.VideoStream)
         stream.width, stream.height = encoded_size(facts)
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = "bgr24" if settings.lossless else "yuv420p"
         context = stream.codec_context
         context.thread_count = settings.threads
         context.time_base = self._time_base
@@ -215,10 +217,10 @@ class VideoWriter:
         # Without this flag the encoder invents durations from the rate, and the last frame's would be wrong.
         context.flags |= _FRAME_DURATION_FLAG
         context.sample_aspect_ratio = facts.pixel_aspect
-        context.colorspace = self._tags.matrix
+        context.colorspace = _RGB if settings.lossless else self._tags.matrix
         context.color_primaries = self._tags.primaries
         context.color_trc = self._tags.transfer
-        context.color_range = 2 if self._tags.full_range else 1
+        context.color_range = 2 if self._tags.full_range or settings.lossless else 1
         self._video = stream
         self._reformatter = VideoReformatter()
         self._audio_packets: Iterator[av.packet.Packet[av.audio.stream.AudioStream]] = iter(())
@@ -288,6 +290,9 @@ class VideoWriter:
         return frame
 
     def _converted(self, frame: av.video.frame.VideoFrame) -> av.video.frame.VideoFrame:
+        if self._settings.lossless:
+            frame.colorspace, frame.color_range = _RGB, 2
+            return frame
         picture = self._reformatter.reformat(
             frame,
             format="yuv420p",

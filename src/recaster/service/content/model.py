@@ -49,6 +49,8 @@ class Container(OrganizationOwned, Base):
     layer_id: Mapped[str | None] = mapped_column(sa.String(64))
     source_id: Mapped[str] = mapped_column(sa.String(64))
     source_tiktok_id: Mapped[str] = mapped_column(sa.String(32))
+    source_credit: Mapped[str | None] = mapped_column(sa.String(80))
+    """The creator of the source, as whoever posts the remix should credit them: `@handle`."""
     caption: Mapped[str | None] = mapped_column(sa.Text())
     overlays: Mapped[list[Any]]
     disclosure: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))

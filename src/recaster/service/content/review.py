@@ -7,7 +7,7 @@ pending ──▶ approved
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 
@@ -44,7 +44,7 @@ def tell_of_content(
     """Write the event that says what became of a container; its job is locked, because it numbers its events."""
     job = session.get_one(Job, container.job_id, with_for_update=True, populate_existing=True)
     data = ContentEventData(
-        container_id=container.id, project_id=container.project_id, job_id=job.id, status=container.status,
+        container_id=container.id, project_id=container.project_id, job_id=job.id, environment=cast(Any, job.environment), status=container.status,
         approval_status=container.approval_status, source_tiktok_id=container.source_tiktok_id, reason=reason,
     )  # fmt: skip
     outbox.tell(session, container.organization_id, kind, data, job=job, project_id=container.project_id)

@@ -76,6 +76,8 @@ class ContainerView(View):
     social_account_id: str | None
     layer_id: str | None
     source_tiktok_id: str
+    source_credit: str | None
+    """The source's creator as `@handle`; null where nobody knows."""
     caption: str | None
     preview: PreviewView
     assets: list[AssetView]

@@ -36,17 +36,18 @@ def open_container(
     layer_id: str | None,
     source_id: str,
     source_tiktok_id: str,
+    source_credit: str | None = None,
 ) -> Container:
     """Make the empty container of an accepted remix."""
     container = Container(
         id=session.new_id("cnt"), organization_id=session.organization_id, project_id=project_id, job_id=job_id,
         status=ContainerStatus.QUEUED.value, approval_status="not_required", format="video-remix",
         influencer_id=influencer_id, social_account_id=social_account_id, layer_id=layer_id, source_id=source_id,
-        source_tiktok_id=source_tiktok_id, caption=None, overlays=[], disclosure=None, quality=None, last_error=None,
-        reviewed_at=None, review_reason=None, created_at=session.now, completed_at=None, failed_at=None,
+        source_tiktok_id=source_tiktok_id, source_credit=source_credit, caption=None, overlays=[], disclosure=None,
+        quality=None, last_error=None, reviewed_at=None, review_reason=None, created_at=session.now, completed_at=None,
+        failed_at=None,
     )  # fmt: skip
     session.add(container)
-    session.flush()
     return container
 
 
@@ -170,7 +171,7 @@ def _view(container: Container, assets: list[AssetView]) -> ContainerView:
         id=container.id, project_id=container.project_id, status=ContainerStatus(container.status).value,
         format="video-remix", hook=None, influencer_id=container.influencer_id,
         social_account_id=container.social_account_id, layer_id=container.layer_id,
-        source_tiktok_id=container.source_tiktok_id, caption=container.caption, preview=_preview(video), assets=assets,
+        source_tiktok_id=container.source_tiktok_id, source_credit=container.source_credit, caption=container.caption, preview=_preview(video), assets=assets,
         overlays=[_overlay(entry) for entry in container.overlays],
         disclosure=DisclosureView(**container.disclosure) if container.disclosure else None, quality=container.quality,
         approval_status=cast(Any, container.approval_status), creative_type="generated",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
 import sqlalchemy as sa
 
@@ -16,6 +16,10 @@ from recaster.infra.database import OrganizationSession
 from recaster.service.credits.model import Account, LedgerEntry, LedgerTransaction, Reservation, TransactionKind, Wallet
 from recaster.service.credits.schemas import CreditEventView, CreditsPerFormat, CreditsView
 from recaster.service.errors import BillingExhausted, NotFound
+from recaster.service.jobs.model import Job, JobStatus
+
+PAID_KIND: Final = "content_generate"
+"""Jobs of this kind cost credits, unless they run in the sandbox."""
 
 _EVENT_TYPES: Mapping[str, Literal["usage", "refund", "grant", "purchase", "adjustment"]] = {
     TransactionKind.CAPTURE: "usage",
@@ -41,7 +45,7 @@ def grant(
         InvalidInput: the number is zero, negative for another kind than `adjustment`, or takes more than there is.
         NotFound: there is no such organization.
     """
-    wallet = _lock_wallet(session, organization_id)
+    wallet = lock_wallet(session, organization_id)
     if credits == 0 or (credits < 0 and kind != "adjustment"):
         raise InvalidInput(
             f"{credits} credits cannot be given: use a number above 0 (an adjustment may be negative).",
@@ -69,7 +73,7 @@ def reserve(session: OrganizationSession, job_id: str, price: int) -> Reservatio
         BillingExhausted: less than `price` is available.
     """
     organization_id = session.organization_id
-    wallet = _lock_wallet(session, organization_id)
+    wallet = lock_wallet(session, organization_id)
     available = wallet.included + wallet.prepaid
     if available < price:
         raise BillingExhausted(
@@ -83,7 +87,6 @@ def reserve(session: OrganizationSession, job_id: str, price: int) -> Reservatio
         created_at=session.now,
     )  # fmt: skip
     session.add(reservation)
-    session.flush()
     if price:
         moved = {
             Account.INCLUDED: -included, Account.HELD_INCLUDED: included,
@@ -103,11 +106,46 @@ def release(session: OrganizationSession, job_id: str) -> None:
     _resolve(session, job_id, TransactionKind.RELEASE)
 
 
+def refund(session: OrganizationSession, job_id: str, amount: int | None = None, *, note: str | None = None) -> int:
+    """Give back what a job has cost, or a part of it; prepaid credits come back first. Return how many.
+
+    Raises:
+        InvalidInput: the job has cost less than `amount`, counting earlier refunds, or `amount` is below 1.
+        NotFound: there is no such job, or it never held credits.
+    """
+    reservation = session.scalars(sa.select(Reservation).where(Reservation.job_id == job_id)).first()
+    if reservation is None:
+        raise NotFound("job with credits", job_id)
+    wallet = lock_wallet(session, reservation.organization_id)
+    booked = session.execute(
+        sa.select(LedgerEntry.account, sa.func.sum(LedgerEntry.amount))
+        .join(LedgerTransaction, LedgerTransaction.id == LedgerEntry.transaction_id)
+        .where(
+            LedgerTransaction.job_id == job_id,
+            LedgerTransaction.kind.in_([TransactionKind.CAPTURE, TransactionKind.REFUND]),
+        )
+        .group_by(LedgerEntry.account)
+    )
+    sums: dict[str, int] = {account: int(total) for account, total in booked}
+    spent = sums.get(Account.USED, 0)
+    wanted = spent if amount is None else amount
+    if not 1 <= wanted <= spent:
+        raise InvalidInput(
+            f"The job {job_id} has cost {spent} credits that were not given back; {wanted} cannot be refunded.",
+            field="amount", value=wanted, limit=spent,
+        )  # fmt: skip
+    # What capture took from the prepaid part and no refund has brought back yet.
+    prepaid = min(wanted, reservation.prepaid - sums.get(Account.PREPAID, 0))
+    moved = {Account.USED: -wanted, Account.PREPAID: prepaid, Account.INCLUDED: wanted - prepaid}
+    _post(session, wallet, TransactionKind.REFUND, wanted, moved, job_id=job_id, note=note)
+    return wanted
+
+
 def _resolve(session: OrganizationSession, job_id: str, kind: TransactionKind) -> None:
     reservation = session.scalars(sa.select(Reservation).where(Reservation.job_id == job_id)).first()
     if reservation is None:
         return
-    wallet = _lock_wallet(session, reservation.organization_id)
+    wallet = lock_wallet(session, reservation.organization_id)
     earlier = session.scalars(
         sa.select(LedgerTransaction).where(LedgerTransaction.resolves_id == reservation.id)
     ).first()
@@ -182,7 +220,11 @@ def event_view(row: LedgerTransaction) -> CreditEventView:
 
 
 def audit(session: OrganizationSession, organization_id: str) -> list[str]:
-    """Compare the wallet with the fold of its entries; return one sentence per difference, none when all is well."""
+    """Return one sentence per contradiction, none when all is well.
+
+    The wallet equals the fold of its entries, every transaction balances, no ended job holds credits, and no paid job
+    began without holding them.
+    """
     findings: list[str] = []
     wallet = _wallet(session, organization_id)
     sums: dict[str, int] = {
@@ -204,6 +246,20 @@ def audit(session: OrganizationSession, organization_id: str) -> list[str]:
         .having(sa.func.sum(LedgerEntry.amount) != 0)
     )
     findings.extend(f"{transaction_id}: its entries do not sum to zero." for transaction_id in unbalanced)
+    resolved = sa.select(LedgerTransaction.id).where(LedgerTransaction.resolves_id == Reservation.id).exists()
+    stale = session.scalars(
+        sa.select(Reservation.job_id)
+        .join(Job, Job.id == Reservation.job_id)
+        .where(Reservation.organization_id == organization_id, Job.status != JobStatus.RUNNING, sa.not_(resolved))
+    )
+    findings.extend(f"{job_id}: has ended and still holds credits." for job_id in stale)
+    held = sa.select(Reservation.id).where(Reservation.job_id == Job.id).exists()
+    free = session.scalars(
+        sa.select(Job.id).where(
+            Job.organization_id == organization_id, Job.kind == PAID_KIND, Job.environment == "live", sa.not_(held)
+        )
+    )
+    findings.extend(f"{job_id}: was accepted without holding credits." for job_id in free)
     return findings
 
 
@@ -214,7 +270,12 @@ def _wallet(session: OrganizationSession, organization_id: str) -> Wallet:
     return wallet
 
 
-def _lock_wallet(session: OrganizationSession, organization_id: str) -> Wallet:
+def lock_wallet(session: OrganizationSession, organization_id: str) -> Wallet:
+    """Return a wallet that nobody else changes until the transaction ends.
+
+    Raises:
+        NotFound: there is no such organization.
+    """
     # On SQLite the transaction already holds the one write lock, so what it has read stays true; on Postgres this row is
     # what spenders queue for.
     lock = session.get_bind().dialect.name != "sqlite"

@@ -340,7 +340,7 @@ def _end(session: OrganizationSession, job: Job, status: JobStatus) -> None:
     reach(Failpoint.JOB_ENDED)
     containers = session.scalars(sa.select(Container.id).where(Container.job_id == job.id).order_by(Container.id))
     data = JobEventData(
-        job_id=job.id, kind=job.kind, status=cast(Any, status.value), project_id=job.project_id,
+        job_id=job.id, kind=job.kind, environment=cast(Any, job.environment), status=cast(Any, status.value), project_id=job.project_id,
         container_ids=list(containers), error=job.error, finished_at=session.now,
     )  # fmt: skip
     kind = _END_EVENTS[status]

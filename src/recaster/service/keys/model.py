@@ -30,7 +30,7 @@ class ApiKey(OrganizationOwned, Base):
     previous_secret_hash: Mapped[str | None] = mapped_column(sa.String(64))
     previous_expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
-    """Exact to a minute."""
+    """Exact to half a minute (`recaster.service.keys.usage`)."""
     suspended_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     created_at: Mapped[datetime]

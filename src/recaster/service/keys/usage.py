@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Final
 
 import sqlalchemy as sa
+import structlog
 
 from recaster.infra.database import Database
 from recaster.service.keys.model import ApiKey
 
+_LOG = structlog.get_logger(__name__)
 FLUSH_SECONDS: Final = 30.0
 """How often the noted times are written."""
 
@@ -36,9 +38,15 @@ class KeyUsage:
             seen, self._seen = self._seen, {}
         if not seen:
             return
-        with self._database.system_write() as session:
-            for api_key_id, moment in seen.items():
-                session.execute(sa.update(ApiKey).where(ApiKey.id == api_key_id).values(last_used_at=moment))
+        try:
+            with self._database.system_write() as session:
+                for api_key_id, moment in seen.items():
+                    session.execute(sa.update(ApiKey).where(ApiKey.id == api_key_id).values(last_used_at=moment))
+        except (sa.exc.SQLAlchemyError, TimeoutError) as error:
+            # The database is away or busy: the next time writes them, unless the key was used again meanwhile.
+            _LOG.warning("last use of keys not written", error=str(error))
+            with self._mutex:
+                self._seen = {**seen, **self._seen}
 
     def start(self) -> None:
         """Write every `FLUSH_SECONDS` until `stop`."""

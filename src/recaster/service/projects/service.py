@@ -55,6 +55,6 @@ def update(session: OrganizationSession, project: Project, body: ProjectPatch) -
 
 
 def archive(session: OrganizationSession, project: Project) -> None:
-    """Hide a project and all that hangs on it. Jobs that run go on to their end."""
+    """Hide a project and all that hangs on it. A job that does not render yet fails with a cause and costs nothing."""
     project.archived_at = session.now
     session.flush()

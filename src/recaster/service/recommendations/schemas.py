@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from recaster.service.fetching.protocol import SourceMetadata
 from recaster.service.recommendations.ranking import Scored
 from recaster.service.schemas import UtcTime, View
 from recaster.service.sources.model import Source
@@ -23,7 +24,7 @@ class Recommendation(View):
     caption: str | None
     hashtags: list[str]
     thumbnail_url: str | None
-    duration_ms: int
+    duration_ms: int | None
     stats: SourceStats
     published_at: UtcTime | None
     score: float
@@ -39,10 +40,30 @@ class Recommendation(View):
             author=source.author,
             caption=source.caption,
             hashtags=source.hashtags,
-            thumbnail_url=None,
+            thumbnail_url=source.thumbnail_url,
             duration_ms=source.duration_ms,
             stats=stats_of(source),
             published_at=source.published_at,
+            score=scored.score,
+            reasons=list(scored.reasons),
+        )
+
+    @classmethod
+    def live(cls, metadata: SourceMetadata, scored: Scored) -> Recommendation:
+        """Show what a live search found, with its score."""
+        return cls(
+            tiktok_video_id=metadata.tiktok_video_id,
+            kind=metadata.kind,
+            url=f"https://www.tiktok.com/@{metadata.author or ''}/video/{metadata.tiktok_video_id}",
+            author=metadata.author,
+            caption=metadata.caption,
+            hashtags=list(metadata.hashtags),
+            thumbnail_url=metadata.thumbnail_url,
+            duration_ms=metadata.duration_ms,
+            stats=SourceStats(
+                views=metadata.views, likes=metadata.likes, comments=metadata.comments, shares=metadata.shares
+            ),
+            published_at=metadata.published_at,
             score=scored.score,
             reasons=list(scored.reasons),
         )

@@ -17,12 +17,13 @@ from recaster.service.layers.service import resolve_wiring
 from recaster.service.projects.service import require_project
 from recaster.service.remixes.schemas import AcceptedView, VideoRemixRequest
 from recaster.service.sandbox.service import SOURCE_ID
+from recaster.service.sources.finding import Verdict
 from recaster.service.sources.schemas import is_tiktok_video_id
-from recaster.service.sources.service import lookup
+from recaster.service.sources.service import resolve
 
 WORKFLOW: Final = "remix"
 """Name under which the worker registers the work."""
-KIND: Final = "content_generate"
+KIND: Final = credits.PAID_KIND
 """Kind of the job, in the contract's words."""
 
 
@@ -36,17 +37,20 @@ def accept(
     api_key_id: str,
     tier: RateTier,
     environment: Environment = "live",
+    verdict: Verdict | None = None,
 ) -> AcceptedView:
     """Check the request and start its job: job, container, reserved credits and queued workflow commit together.
 
     `tier` is the organization's; it decides how many jobs may run at a time. In the environment `test` any id of the
-    right form leads to the sandbox's source, and no credits are touched.
+    right form leads to the sandbox's source, and no credits are touched. `verdict` is what was found out about an id that
+    the library does not hold.
 
     Raises:
         NotFound: the project, the account or the influencer is unknown, archived, or somebody else's.
         InfluencerRequired, AccountNotWired, NoContentLayerWired, InfluencerNotWired: the wiring does not lead to one.
         Conflict, ConsentMissing: the influencer cannot be used.
         InvalidTiktokId: the source cannot be fetched.
+        LookupNeeded: the library does not know the id; find out outside of the transaction and come again.
         BillingExhausted: too few credits.
         RateLimited: too many running jobs.
     """
@@ -54,9 +58,12 @@ def accept(
     wiring = resolve_wiring(session, project, request.social_account_id, request.influencer_id)
     check_usable(session, wiring.influencer, session.now)
     sandbox = environment == "test"
-    source_id = _sandbox_source(request) if sandbox else lookup(session, project, request.tiktok_video_id).id
+    source = None if sandbox else resolve(session, settings, project, request.tiktok_video_id, verdict)
+    source_id = source.id if source is not None else _sandbox_source(request)
     price = 0 if sandbox else settings.video_remix_credits
-    available = credits.available_credits(session)
+    # Held from here on, so that on Postgres two requests of one organization decide one after the other.
+    wallet = credits.lock_wallet(session, session.organization_id)
+    available = wallet.included + wallet.prepaid
     if available < price:
         raise BillingExhausted(
             f"A remix costs {price} credits, {available} are available. Add credits, or wait until running jobs end.",
@@ -77,6 +84,7 @@ def accept(
         session, job_id=job.id, project_id=project.id, influencer_id=wiring.influencer.id,
         social_account_id=wiring.social_account_id, layer_id=wiring.layer_id, source_id=source_id,
         source_tiktok_id=request.tiktok_video_id,
+        source_credit=f"@{source.author}" if source is not None and source.author else None,
     )  # fmt: skip
     if not sandbox:
         credits.reserve(session, job.id, price)

@@ -87,24 +87,29 @@ class SourceRights(View):
 
 
 class SourceView(View):
-    """A source of the library. `width` and `height` are pixels as shown."""
+    """A source of the library. `width` and `height` are pixels as shown; facts of the file are null until it is ready."""
 
     id: str
     project_id: str
     tiktok_video_id: str
     kind: Literal["video"]
+    state: Literal["listed", "ready", "refused"]
+    """`listed`: the file is fetched when it is first remixed."""
     url: str
     author: str | None
     caption: str | None
     hashtags: list[str]
-    mime_type: str
-    size_bytes: int
-    width: int
-    height: int
-    duration_ms: int
-    checksum_sha256: str
+    thumbnail_url: str | None
+    mime_type: str | None
+    size_bytes: int | None
+    width: int | None
+    height: int | None
+    duration_ms: int | None
+    checksum_sha256: str | None
+    fetched_with: str | None
     stats: SourceStats
-    rights: SourceRights
+    rights: SourceRights | None
+    """Null while nobody has said on what basis it may be remixed."""
     published_at: UtcTime | None
     created_at: UtcTime
 
@@ -116,15 +121,17 @@ class SourceView(View):
             **values,
             kind="video",
             stats=stats_of(source),
-            rights=SourceRights.model_validate(
-                {
-                    "basis": source.rights_basis,
-                    "note": source.rights_note,
-                    "by": source.rights_by,
-                    "at": source.rights_at,
-                }
-            ),
+            rights=rights_of(source),
         )
+
+
+def rights_of(source: Source) -> SourceRights | None:
+    """Show on what basis a row may be remixed."""
+    if source.rights_basis is None:
+        return None
+    return SourceRights.model_validate(
+        {"basis": source.rights_basis, "note": source.rights_note, "by": source.rights_by, "at": source.rights_at}
+    )
 
 
 def stats_of(source: Source) -> SourceStats:

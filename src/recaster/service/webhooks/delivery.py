@@ -210,8 +210,9 @@ class Dispatcher:
             delivery = session.get(WebhookDelivery, claimed.delivery_id, with_for_update=True, populate_existing=True)
             if delivery is None or delivery.claim != claimed.claim:
                 return
+            # Not a full lock: whoever writes an event for this endpoint at the moment need not wait.
             endpoint = session.get_one(
-                WebhookEndpoint, delivery.endpoint_id, with_for_update=True, populate_existing=True
+                WebhookEndpoint, delivery.endpoint_id, with_for_update={"key_share": True}, populate_existing=True
             )
             delivery.attempts = [*delivery.attempts, {"at": to_milliseconds(session.now), **outcome}]
             delivery.claim = delivery.claimed_until = None

@@ -28,7 +28,7 @@ def _distinct(value: list[str]) -> list[str]:
 
 
 Events = Annotated[list[EventName], Field(min_length=1, max_length=50), AfterValidator(_distinct)]
-Url = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10, max_length=2000)]
+Url = Annotated[str, StringConstraints(strip_whitespace=True, min_length=10, max_length=2000, pattern=r"^https?://")]
 
 
 class EndpointCreate(RequestBody):
@@ -135,6 +135,8 @@ class JobEventData(View):
 
     job_id: str
     kind: str
+    environment: Literal["live", "test"]
+    """`test` where a sandbox key started it."""
     status: Literal["completed", "failed", "canceled"]
     project_id: str | None
     container_ids: list[str]
@@ -148,6 +150,7 @@ class ContentEventData(View):
     container_id: str
     project_id: str
     job_id: str
+    environment: Literal["live", "test"]
     status: str
     approval_status: str
     source_tiktok_id: str

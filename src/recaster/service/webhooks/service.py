@@ -88,7 +88,7 @@ def update(
     Raises:
         InvalidInput: nothing may be sent to the new URL.
     """
-    session.refresh(endpoint, with_for_update=True)
+    session.refresh(endpoint, with_for_update={"key_share": True})
     sent = body.model_fields_set
     if "url" in sent:
         _require_url(body.url, networks)
@@ -120,7 +120,7 @@ def delete(session: OrganizationSession, endpoint: WebhookEndpoint) -> None:
 
 def rotate_secret(session: OrganizationSession, sealer: Sealer, endpoint: WebhookEndpoint) -> str:
     """Give an endpoint a new secret and return it; the old one signs on beside it for `ROTATION_OVERLAP`."""
-    session.refresh(endpoint, with_for_update=True)
+    session.refresh(endpoint, with_for_update={"key_share": True})
     now = to_milliseconds(session.now)
     still_valid = [entry for entry in endpoint.retired_secrets if entry["expiresAt"] > now]
     retired = {"sealed": endpoint.sealed_secret, "expiresAt": to_milliseconds(session.now + ROTATION_OVERLAP)}

@@ -395,17 +395,21 @@ def upgrade() -> None:
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("project_id", sa.String(), nullable=False),
         sa.Column("tiktok_video_id", sa.String(), nullable=False),
-        sa.Column("mime_type", sa.String(), nullable=False),
-        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("width", sa.Integer(), nullable=False),
-        sa.Column("height", sa.Integer(), nullable=False),
-        sa.Column("duration_ms", sa.Integer(), nullable=False),
-        sa.Column("checksum_sha256", sa.String(), nullable=False),
-        sa.Column("object_key", sa.String(), nullable=False),
-        sa.Column("rights_basis", sa.String(), nullable=False),
-        sa.Column("rights_note", sa.String(), nullable=False),
-        sa.Column("rights_by", sa.String(), nullable=False),
-        sa.Column("rights_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("mime_type", sa.String(), nullable=True),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("width", sa.Integer(), nullable=True),
+        sa.Column("height", sa.Integer(), nullable=True),
+        sa.Column("duration_ms", sa.Integer(), nullable=True),
+        sa.Column("checksum_sha256", sa.String(), nullable=True),
+        sa.Column("object_key", sa.String(), nullable=True),
+        sa.Column("fetched_with", sa.String(), nullable=True),
+        sa.Column("seen_at", recaster.infra.database.UtcTime(), nullable=True),
+        sa.Column("refused_reason", sa.String(), nullable=True),
+        sa.Column("rights_basis", sa.String(), nullable=True),
+        sa.Column("rights_note", sa.String(), nullable=True),
+        sa.Column("rights_by", sa.String(), nullable=True),
+        sa.Column("rights_at", recaster.infra.database.UtcTime(), nullable=True),
         sa.Column("author", sa.String(), nullable=True),
         sa.Column("caption", sa.String(), nullable=True),
         sa.Column("hashtags", sa.JSON(), nullable=False),
@@ -414,8 +418,13 @@ def upgrade() -> None:
         sa.Column("comments", sa.BigInteger(), nullable=True),
         sa.Column("shares", sa.BigInteger(), nullable=True),
         sa.Column("published_at", recaster.infra.database.UtcTime(), nullable=True),
+        sa.Column("thumbnail_url", sa.String(), nullable=True),
+        sa.Column("measured", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("created_at", recaster.infra.database.UtcTime(), nullable=False),
         sa.Column("organization_id", sa.String(length=64), nullable=False),
+        sa.CheckConstraint("(rights_basis IS NULL) = (rights_at IS NULL)", name=op.f("ck_vr_source_rights_complete")),
+        sa.CheckConstraint("state <> 'ready' OR object_key IS NOT NULL", name=op.f("ck_vr_source_ready_has_file")),
+        sa.CheckConstraint("state IN ('listed', 'ready', 'refused')", name=op.f("ck_vr_source_state_known")),
         sa.CheckConstraint(
             "rights_basis IN ('operator_statement', 'licence', 'creator_permission')",
             name=op.f("ck_vr_source_rights_basis"),
@@ -433,6 +442,45 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_vr_source_organization_id"), ["organization_id"], unique=False)
 
     op.create_table(
+        "vr_source_lookup",
+        sa.Column("tiktok_video_id", sa.String(length=20), nullable=False),
+        sa.Column("outcome", sa.String(length=8), nullable=False),
+        sa.Column("reason", sa.String(length=40), nullable=True),
+        sa.Column("message", sa.Text(), nullable=True),
+        sa.Column("details", sa.JSON(), nullable=False),
+        sa.Column("found", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("fetcher", sa.String(length=60), nullable=False),
+        sa.Column("checked_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.CheckConstraint("outcome IN ('found', 'refused', 'later')", name=op.f("ck_vr_source_lookup_outcome_known")),
+        sa.PrimaryKeyConstraint("tiktok_video_id", name=op.f("pk_vr_source_lookup")),
+    )
+    with op.batch_alter_table("vr_source_lookup", schema=None) as batch_op:
+        batch_op.create_index("ix_vr_source_lookup_checked_at", ["checked_at"], unique=False)
+
+    op.create_table(
+        "vr_source_breaker",
+        sa.Column("fetcher", sa.String(length=60), nullable=False),
+        sa.Column("opened_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.Column("next_probe_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("fetcher", name=op.f("pk_vr_source_breaker")),
+    )
+    op.create_table(
+        "vr_source_retry",
+        sa.Column("job_id", sa.String(length=64), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("signal", sa.String(length=16), nullable=False),
+        sa.Column("next_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_vr_source_retry")),
+    )
+    op.create_table(
+        "vr_operator_secret",
+        sa.Column("name", sa.String(length=60), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.Column("stored_at", recaster.infra.database.UtcTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_vr_operator_secret")),
+    )
+    op.create_table(
         "vr_container",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("project_id", sa.String(length=64), nullable=False),
@@ -445,6 +493,7 @@ def upgrade() -> None:
         sa.Column("layer_id", sa.String(length=64), nullable=True),
         sa.Column("source_id", sa.String(length=64), nullable=False),
         sa.Column("source_tiktok_id", sa.String(length=32), nullable=False),
+        sa.Column("source_credit", sa.String(length=80), nullable=True),
         sa.Column("caption", sa.Text(), nullable=True),
         sa.Column("overlays", sa.JSON(), nullable=False),
         sa.Column("disclosure", sa.JSON(none_as_null=True), nullable=True),
@@ -692,6 +741,13 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_vr_source_organization_id"))
 
     op.drop_table("vr_source")
+    op.drop_table("vr_operator_secret")
+    op.drop_table("vr_source_retry")
+    op.drop_table("vr_source_breaker")
+    with op.batch_alter_table("vr_source_lookup", schema=None) as batch_op:
+        batch_op.drop_index("ix_vr_source_lookup_checked_at")
+
+    op.drop_table("vr_source_lookup")
     with op.batch_alter_table("vr_social_account", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_vr_social_account_live",

@@ -1,0 +1,151 @@
+"""How well a face can be swapped, said before anything is rendered: size, turns, beard, glasses, and what will be done.
+
+Beard and glasses are told from the face's usual look in the layout of the mesh. Thick dark frames and full beards are
+recognised; thin or rimless glasses in small pictures are not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recaster.media.faces.analysis import LEAST_HEIGHT, FaceTrack
+from recaster.media.faces.contours import LIDS, OUTER_LIPS
+from recaster.media.faces.light import filled_texels, luma, oval_texels, skin_likeness, skin_texels
+from recaster.media.faces.mesh import Plane, face_mesh, poses_of
+from recaster.media.video import Image
+
+MOST_YAW = 38.0
+"""Degrees to the side beyond which the source's own face stays."""
+SMALL = 90.0
+"""Pixels of height below which the result is soft."""
+_JAW = (200, 199, 175, 152, 148, 377, 176, 400, 149, 378, 150, 379, 169, 394, 140, 369, 171, 396, 208, 428, 32, 262)
+_CHEEKS = ((50, 101, 205, 36, 187, 207), (280, 330, 425, 266, 411, 427))
+_BEARD_LIKENESS, _BEARD_BRIGHTNESS = 0.3, 0.5
+_BAR = 0.2
+
+Level = Literal["good", "limited", "unsuitable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is worn on a face."""
+
+    beard: bool
+    """A full one; stubble is skin."""
+    glasses: bool
+    """With thick dark frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suitability:
+    """How well one face of a clip can be swapped."""
+
+    level: Level
+    reasons: tuple[str, ...]
+    """Sentences for a person: what was seen and what will be done about it."""
+
+
+def look_of(texture: Image) -> Look:
+    """Beard and glasses of a face's usual texture, BGR (s, s, 3)."""
+    size = texture.shape[0]
+    bright, likely = luma(texture), skin_likeness(texture)
+    jaw = filled_texels(size, _JAW, 1.0) * (1 - filled_texels(size, OUTER_LIPS, 1.2))
+    cheeks = sum((filled_texels(size, cheek, 1.0) for cheek in _CHEEKS), np.zeros((size, size), np.float32))
+    darker = _mean(bright, jaw) / max(_mean(bright, cheeks), 1.0)
+    unlike = _mean(likely, jaw) / max(_mean(likely, cheeks), 0.05)
+    return Look(darker < _BEARD_BRIGHTNESS and unlike < _BEARD_LIKENESS, _has_frames(bright))
+
+
+def kept_texels(texture: Image, own: Look, persona: Look) -> Plane:
+    """What of the source's usual look stays in front of the swapped face, 0–1, (s, s).
+
+    A full beard stays when the persona has none; glasses always stay.
+    """
+    size = texture.shape[0]
+    kept = np.zeros((size, size), np.float32)
+    if own.beard and not persona.beard:
+        below = np.zeros((size, size), np.float32)
+        below[int(float(face_mesh().layout[2, 1]) * size) :] = 1
+        hair = np.clip((0.35 - skin_likeness(texture)) / 0.2, 0, 1) * below * oval_texels(size, 1.05)
+        # Lips within a beard look wrong when they are another's.
+        kept = np.maximum(kept, np.maximum(hair, filled_texels(size, OUTER_LIPS, 1.1)))
+    if own.glasses:
+        bright = luma(texture)
+        around = cv2.medianBlur(texture, 2 * max(2, size // 16) + 1)
+        frame = np.clip((0.85 - bright / np.maximum(luma(around), 1)) / 0.2, 0, 1) * _frame_band(size)
+        kept = np.maximum(kept, cv2.dilate(frame.astype(np.float32), np.ones((3, 3), np.uint8)))
+    return np.asarray(cv2.GaussianBlur(kept, (0, 0), 0.8), np.float32)
+
+
+def judge(track: FaceTrack) -> Suitability:
+    """Say how well a track can be swapped."""
+    reasons = []
+    level: Level = "good"
+    if track.height < LEAST_HEIGHT:
+        return Suitability("unsuitable", (f"The face is only {track.height:.0f} pixels high.",))
+    if track.height < SMALL:
+        level = "limited"
+        reasons.append(f"The face is {track.height:.0f} pixels high: the new one will be soft.")
+    turned = float((np.abs(poses_of(track.landmarks).degrees[:, 0]) > MOST_YAW).mean())
+    if turned > 0.9:
+        return Suitability("unsuitable", ("The face is turned away nearly all the time.",))
+    if turned > 0:
+        level = "limited"
+        reasons.append(
+            f"In {100 * turned:.0f} % of its frames the head is turned too far; the source's face stays there."
+        )
+    if not track.alive:
+        level = "limited"
+        reasons.append("The face does not move: it may be a picture of somebody.")
+    if track.texture is not None:
+        look = look_of(track.texture)
+        if look.beard:
+            level = "limited"
+            reasons.append(
+                "There is a full beard: it stays, with the source's lips, unless the influencer has one too."
+            )
+        if look.glasses:
+            level = "limited"
+            reasons.append("There are glasses: they stay in front of the new face.")
+    return Suitability(level, tuple(reasons))
+
+
+def _has_frames(bright: Plane) -> bool:
+    """Whether a dark bar crosses the bridge of the nose and both under-eyes."""
+    size = bright.shape[0]
+    layout = face_mesh().layout * size
+    usual = max(float(np.median(bright[skin_texels(size) > 0])), 1.0)
+
+    def bar(left: float, right: float, top: float, bottom: float) -> float:
+        profile = bright[int(top) : int(bottom) + 1, int(left) : max(int(right), int(left) + 1)].mean(axis=1) / usual
+        smooth = [np.median(profile[max(0, at - 4) : at + 5]) for at in range(len(profile))]
+        return float((np.array(smooth) - profile).max()) if len(profile) else 0.0
+
+    bridge = bar(layout[193, 0] + 1, layout[417, 0] - 1, layout[9, 1], layout[195, 1])
+    half = 0.04 * size
+    under = [
+        bar(layout[middle, 0] - half, layout[middle, 0] + half, layout[low, 1], layout[50, 1])
+        for middle, low in ((145, 110), (374, 339))
+    ]
+    return bridge > _BAR and min(under) > _BAR
+
+
+@lru_cache(maxsize=2)
+def _frame_band(size: int) -> Plane:
+    """Where glasses sit: around the eyes, between them and towards the ears, without the brows' upper side."""
+    layout = face_mesh().layout * size
+    band = np.zeros((size, size), np.float32)
+    top, bottom = int(layout[[105, 334], 1].mean() - 0.01 * size), int(layout[50, 1] + 0.02 * size)
+    band[top:bottom] = 1
+    eyes = sum((filled_texels(size, lids, (0.75, 0.75)) for lids in LIDS), np.zeros((size, size), np.float32))
+    return np.asarray(band * oval_texels(size, 0.99) * (1 - np.clip(eyes, 0, 1)), np.float32)
+
+
+def _mean(values: NDArray[np.float32], weight: Plane) -> float:
+    return float((values * weight).sum() / max(float(weight.sum()), 1e-6))

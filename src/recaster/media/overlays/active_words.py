@@ -1,0 +1,116 @@
+"""Captions in which one word after the other stands out, by its own colour or by a box behind it.
+
+From the frames in which a line was seen it is found which colour that is, and where the words begin and end that wore
+it. It reads no letters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recaster.media.overlays.letters import Extent, LevelLine
+from recaster.media.overlays.model import Color
+
+_VIVID = 90
+"""Spread of the channels from which a pixel is vivid."""
+_SAME = 45.0
+_LEAST_SHARE, _MOST_SHARE = 0.08, 0.9
+"""Share of the line's length that an active word has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveLook:
+    """How the active word stands out. Colours are red, green, blue."""
+
+    fill: Color | None
+    slab: Color | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveWords:
+    """What the sightings of one line tell about its active words."""
+
+    look: ActiveLook
+    borders: tuple[float, ...]
+    """Places along the level picture, in pixels, where an active word begins or ends within the line."""
+
+
+def find_active_words(levels: Sequence[LevelLine], extent: Extent) -> ActiveWords | None:
+    """The active words of a line from its pictures in several frames; None where none stands out, or always the same.
+
+    All pictures have the line in the same place.
+    """
+    spans: list[tuple[int, int, bool, NDArray[np.float32]]] = []
+    for level in levels:
+        span = _vivid_span(level, extent)
+        if span is not None:
+            spans.append(span)
+    if not spans:
+        return None
+    middle = np.median(np.stack([color for *_, color in spans]), axis=0)
+    spans = [span for span in spans if float(np.linalg.norm(span[3] - middle)) < _SAME]
+    boxed = sum(span[2] for span in spans) > len(spans) / 2
+    # Something vivid in the scene stays where it is; the active word does not. A box around letters is no scenery.
+    if not spans or (not boxed and float(np.ptp([span[0] for span in spans])) < 0.5 * extent.height):
+        return None
+    borders = {
+        float(place)
+        for start, stop, *_ in spans
+        for place in (start, stop)
+        if extent.left + 0.3 * extent.height < place < extent.right - 0.3 * extent.height
+    }
+    blue, green, red = (round(float(value)) for value in middle)
+    look = ActiveLook(None if boxed else (red, green, blue), (red, green, blue) if boxed else None)
+    return ActiveWords(look, tuple(sorted(borders)))
+
+
+def _vivid_span(level: LevelLine, extent: Extent) -> tuple[int, int, bool, NDArray[np.float32]] | None:
+    """First and last column of the vivid part of a line, whether it is a box, and its colour (BGR)."""
+    picture = level.picture.astype(np.float32)
+    # A box reaches beyond the letters, which may leave nothing of it between their upper and lower ends.
+    rim = max(2, round(0.1 * extent.height))
+    part = picture[max(0, extent.top - rim) : extent.bottom + rim, max(0, extent.left - 4) : extent.right + 4]
+    vivid = np.ptp(part, axis=2) > _VIVID
+    if float(vivid.mean()) < 0.02:
+        return None
+    pixels = part[vivid]
+    bins = (pixels // 24).astype(np.int32)
+    keys = bins[:, 0] * 400 + bins[:, 1] * 20 + bins[:, 2]
+    values, counts = np.unique(keys, return_counts=True)
+    color = np.median(pixels[keys == values[counts.argmax()]], axis=0)
+    near = np.linalg.norm(part - color, axis=2) < _SAME
+    columns = near.mean(axis=0)
+    there = np.flatnonzero(columns > 0.06)
+    if len(there) < 4:
+        return None
+    start, stop = _longest(there, max(3, round(0.4 * extent.height)))
+    share = (stop - start) / max(1, part.shape[1])
+    if not _LEAST_SHARE < share < _MOST_SHARE:
+        return None
+    # What is as vivid well above or below the line is scenery.
+    off, thick = round(0.4 * extent.height), max(2, round(0.12 * extent.height))
+    columns_there = slice(max(0, extent.left - 4) + start, max(0, extent.left - 4) + stop + 1)
+    for rows in (
+        slice(max(0, extent.top - off - thick), extent.top - off),
+        slice(extent.bottom + off, extent.bottom + off + thick),
+    ):
+        beyond = picture[rows, columns_there].reshape(-1, 3)
+        if len(beyond) and float((np.linalg.norm(beyond - color, axis=1) < _SAME).mean()) > 0.2:
+            return None
+    # A box also fills the rows at the upper and lower ends of the letters.
+    edge = np.concatenate([near[:2, start:stop], near[-2:, start:stop]])
+    left = max(0, extent.left - 4)
+    return start + left, stop + left, bool(edge.mean() > 0.6), np.asarray(color, np.float32)
+
+
+def _longest(places: NDArray[np.intp], gap: int) -> tuple[int, int]:
+    """The longest run of places whose neighbours are no farther apart than `gap`: its first and last one."""
+    cuts = np.flatnonzero(np.diff(places) > gap)
+    starts = np.concatenate([[0], cuts + 1])
+    ends = np.concatenate([cuts, [len(places) - 1]])
+    best = int(np.argmax(places[ends] - places[starts]))
+    return int(places[starts[best]]), int(places[ends[best]])

@@ -1,0 +1,356 @@
+"""Which emoji stand at the ends of a line, found by comparing with the pictures of the emoji font that ships.
+
+There is no network for this: each emoji of the font is a template, compared pixel by pixel where it is opaque. An emoji in
+another maker's drawing is usually not like any template; it is then reported as an emoji that was not recognised.
+Sequences (flags, families, skin tones) are known by their base picture only. Words are read elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import cv2
+import emoji
+import numpy as np
+import skia
+from numpy.typing import NDArray
+
+from recaster.media.overlays.fonts import EMOJI_FONT, find_font, read_font
+from recaster.media.overlays.letters import Color, Extent, LevelLine
+from recaster.media.video.model import Image
+
+_SIDE = 20
+_COARSE = 5
+_SHORTLIST = 40
+_DRAWN = 36
+_MOST_DIFFERENCE = 40.0
+"""Root mean square difference (0–255) from a template up to which it is that emoji."""
+_MOST_DIFFERENCE_ON_SCENE = 34.0
+"""The same where no slab tells what is emoji and what is scene."""
+_AROUND = 0.5
+"""Weight of the pixels around an emoji against those of it."""
+_LEAST_CONTRAST = 22.0
+"""Distance of mean colours that an emoji has at least from what is around it."""
+_MARGIN = 2
+"""Clear cells around each template, so that there is something around it to compare with."""
+_COLORFUL = 75
+"""Spread of the three channels from which a pixel is colourful."""
+_SIZES = (0.86, 0.98, 1.1, 1.24)
+"""Sides of an emoji that are tried, in em."""
+
+Field = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenEmoji:
+    """One emoji beside the letters, in pixels of the level picture."""
+
+    character: str
+    """Empty where it is not recognised."""
+    left: float
+    top: float
+    right: float
+    bottom: float
+    confidence: float
+    at: Literal["start", "end"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Templates:
+    characters: tuple[str, ...]
+    alpha: Field
+    """Opacity, shape (n, side²)."""
+    color: Field
+    """Blue, green, red, shape (3, n, side²)."""
+
+    def of(self, members: NDArray[np.intp]) -> _Templates:
+        return _Templates(
+            tuple(self.characters[member] for member in members), self.alpha[members], self.color[:, members]
+        )
+
+    def differences(self, crops: Field) -> Field:
+        """How unlike crops, shape (m, 3, side²), and all templates are, root mean square of 0–255, shape (m, n).
+
+        Where a template is opaque its colours are expected, around it one even colour, whichever that is; a scene is
+        seldom even, so that counts less.
+        """
+        error = np.zeros((len(crops), len(self.alpha)), np.float32)
+        clear = 1.0 - self.alpha
+        room = clear.sum(axis=1)
+        for channel in range(3):
+            part, own = crops[:, channel], self.color[channel]
+            weighted = own * self.alpha
+            squares = part**2
+            error += squares @ self.alpha.T - 2 * part @ weighted.T + (weighted * own).sum(axis=1)
+            error += _AROUND * (squares @ clear.T - (part @ clear.T) ** 2 / np.maximum(room, 1e-3))
+        weight = self.alpha.sum(axis=1) + _AROUND * room
+        return np.asarray(np.sqrt(np.maximum(error, 0) / (3 * weight)), np.float32)
+
+
+def find_emoji(level: LevelLine, extent: Extent, em: float, slab: Color | None) -> tuple[SeenEmoji, ...]:
+    """Emoji before and after the letters of a line, from left to right.
+
+    `em` is about the size of its type in pixels, `slab` the even colour (BGR) behind it, where there is one.
+    """
+    after = _walk(level, extent, em, slab, 1)
+    before = _walk(level, extent, em, slab, -1)
+    return (*reversed(before), *after)
+
+
+def _walk(level: LevelLine, extent: Extent, em: float, slab: Color | None, way: int) -> list[SeenEmoji]:
+    found: list[SeenEmoji] = []
+    edge = float(extent.right if way > 0 else extent.left)
+    border = level.right if way > 0 else level.left
+    centre = (extent.top + extent.bottom) / 2
+    width = level.picture.shape[1]
+    while len(found) < 4:
+        room = (width - edge) if way > 0 else edge
+        colorful = _colorful_share(level.picture, edge, centre, em, way)
+        expected = way * (border - edge) > 0.8 * em
+        if room < 0.8 * em or not (expected or colorful > 0.22 or slab is not None):
+            break
+        if slab is not None:
+            place = _on_slab(level.picture, edge, centre, em, way, slab)
+            if place is None:
+                break
+            best = _match_at(level.picture, place, way)
+            if best is None:
+                x, y, side = place
+                best = SeenEmoji("", x, y, x + side, y + side, 0.5, _end(way))
+        else:
+            best = _best_match(level.picture, edge, centre, em, way)
+        if best is not None and (best.character or colorful > 0.1 or slab is not None):
+            found.append(best)
+            edge = best.right if way > 0 else best.left
+            continue
+        if colorful > 0.3 and expected:
+            left = edge + 0.15 * em if way > 0 else edge - 1.2 * em
+            found.append(
+                SeenEmoji("", left, centre - 0.55 * em, left + 1.05 * em, centre + 0.55 * em, colorful, _end(way))
+            )
+            edge = left + 1.05 * em if way > 0 else left
+            continue
+        break
+    return found
+
+
+def _end(way: int) -> Literal["start", "end"]:
+    return "end" if way > 0 else "start"
+
+
+def _colorful_share(picture: Image, edge: float, centre: float, em: float, way: int) -> float:
+    start, stop = sorted((edge + way * 0.1 * em, edge + way * 1.3 * em))
+    part = picture[max(0, int(centre - 0.5 * em)) : int(centre + 0.5 * em), max(0, int(start)) : max(1, int(stop))]
+    if part.size == 0:
+        return 0.0
+    # Against the even colour that lies around: a red slab is no emoji.
+    around = np.median(part.reshape(-1, 3), axis=0)
+    spread = np.ptp(part.astype(np.int16), axis=2) > _COLORFUL
+    apart = np.abs(part.astype(np.int16) - around).max(axis=2) > 40
+    return float((spread & apart).mean())
+
+
+def _best_match(picture: Image, edge: float, centre: float, em: float, way: int) -> SeenEmoji | None:
+    """The emoji that begins at `edge`: rough pictures at many places choose candidates, fine ones decide."""
+    windows = [
+        (edge + way * gap * em + (0 if way > 0 else -size * em), centre + lift * em - size * em / 2, size * em)
+        for size in _SIZES
+        for gap in np.arange(-0.14, 0.55, 0.08)
+        for lift in (-0.2, -0.12, -0.04, 0.04, 0.12, 0.2)
+    ]
+    places, crops = _cut(picture, windows, _COARSE)
+    if not places:
+        return None
+    difference = _templates(_COARSE).differences(crops)
+    best_window = difference.argmin(axis=0)
+    members = np.argsort(difference.min(axis=0))[:_SHORTLIST]
+    chosen = _templates(_SIDE).of(members)
+    best: tuple[float, int, tuple[float, float, float]] | None = None
+    for start in {int(best_window[member]) for member in members}:
+        x, y, side = places[start]
+        nearby = [
+            (x + dx - grow * side / 2, y + dy - grow * side / 2, side * (1 + grow))
+            for grow in (-0.1, -0.05, 0.0, 0.05, 0.1)
+            for dx in (-3, -2, -1, 0, 1, 2, 3)
+            for dy in (-3, -2, -1, 0, 1, 2, 3)
+        ]
+        fine_places, fine_crops = _cut(picture, nearby, _SIDE)
+        if not fine_places:
+            continue
+        own = np.flatnonzero(best_window[members] == start)
+        fine = chosen.of(own).differences(fine_crops)
+        row, column = np.unravel_index(int(fine.argmin()), fine.shape)
+        if best is None or fine[row, column] < best[0]:
+            best = (float(fine[row, column]), int(own[column]), fine_places[row])
+    if best is None or best[0] > _MOST_DIFFERENCE_ON_SCENE:
+        return None
+    error, member, (x, y, side) = best
+    if _stands_out(picture, chosen.alpha[member].reshape(_SIDE, _SIDE), (x, y, side)) < _LEAST_CONTRAST:
+        return None
+    inner = _MARGIN / _SIDE * side
+    return SeenEmoji(
+        chosen.characters[member],
+        x + inner,
+        y + inner,
+        x + side - inner,
+        y + side - inner,
+        1.0 - 0.5 * error / _MOST_DIFFERENCE,
+        _end(way),
+    )
+
+
+def _on_slab(
+    picture: Image, edge: float, centre: float, em: float, way: int, slab: Color
+) -> tuple[float, float, float] | None:
+    """Square (left, top, side) around the next thing that stands on the slab beside the letters; None for nothing."""
+    top, bottom = max(0, round(centre - 0.8 * em)), min(picture.shape[0], round(centre + 0.8 * em))
+    start, stop = (round(edge) + 1, round(edge + 1.75 * em)) if way > 0 else (round(edge - 1.75 * em), round(edge) - 1)
+    start, stop = max(0, start), min(picture.shape[1], stop)
+    if stop - start < 0.6 * em or bottom - top < 0.6 * em:
+        return None
+    apart = np.linalg.norm(picture[top:bottom, start:stop].astype(np.float32) - slab, axis=2) > 50
+    # Rows and columns that are not slab at all lie beyond its border.
+    middle = apart[round(0.5 * em) : -round(0.5 * em)]
+    busy = middle.any(axis=0)
+    columns = busy if way > 0 else busy[::-1]
+    begin = int(np.argmax(columns)) if columns.any() else len(columns)
+    if begin > 0.6 * em:
+        return None
+    gaps = np.flatnonzero(~columns[begin + round(0.5 * em) :])
+    if len(gaps) == 0:
+        return None
+    end = begin + round(0.5 * em) + int(gaps[0])
+    x0, x1 = (begin, end) if way > 0 else (len(columns) - end, len(columns) - begin)
+    if not 0.6 * em <= x1 - x0 <= 1.4 * em:
+        return None
+    rows = np.flatnonzero(apart[:, x0:x1].any(axis=1) & ~apart[:, x0:x1].all(axis=1))
+    rows = rows[(rows > 0.12 * em) & (rows < 1.48 * em)]
+    if len(rows) < 0.3 * em:
+        return None
+    y0, y1 = int(rows[0]), int(rows[-1]) + 1
+    side = max(x1 - x0, y1 - y0)
+    return (start + (x0 + x1 - side) / 2, top + (y0 + y1 - side) / 2, float(side))
+
+
+def _match_at(picture: Image, place: tuple[float, float, float], way: int) -> SeenEmoji | None:
+    """The emoji whose picture fills a known square."""
+    x, y, side = place
+    windows = [
+        (x + dx - grow * side / 2, y + dy - grow * side / 2, side * (1 + grow))
+        for grow in (-0.04, 0.0, 0.04, 0.08)
+        for dx in (-1, 0, 1)
+        for dy in (-1, 0, 1)
+    ]
+    scale = _SIDE / (_SIDE - 2 * _MARGIN)
+    places, crops = _cut(
+        picture,
+        [(left - (scale - 1) * size / 2, top - (scale - 1) * size / 2, scale * size) for left, top, size in windows],
+        _SIDE,
+    )
+    if not places:
+        return None
+    templates = _templates(_SIDE)
+    difference = templates.differences(crops)
+    row, column = np.unravel_index(int(difference.argmin()), difference.shape)
+    error = float(difference[row, column])
+    if error > _MOST_DIFFERENCE:
+        return None
+    return SeenEmoji(
+        templates.characters[column], x, y, x + side, y + side, 1.0 - 0.5 * error / _MOST_DIFFERENCE, _end(way)
+    )
+
+
+def _cut(
+    picture: Image, windows: list[tuple[float, float, float]], side: int
+) -> tuple[list[tuple[float, float, float]], Field]:
+    """The square windows (left, top, side) that lie in the picture, and their pixels, shape (m, 3, side²)."""
+    height, width = picture.shape[:2]
+    places, crops = [], []
+    for x, y, size in windows:
+        # A template has a margin around its picture, so has the window.
+        grown = size * _SIDE / (_SIDE - 2 * _MARGIN) if side == _COARSE else size
+        left, top = (x - (grown - size) / 2, y - (grown - size) / 2) if side == _COARSE else (x, y)
+        x0, y0, x1, y1 = round(left), round(top), round(left + grown), round(top + grown)
+        if x0 < 0 or y0 < 0 or x1 > width or y1 > height or x1 - x0 < 4:
+            continue
+        places.append((left, top, grown))
+        crops.append(cv2.resize(picture[y0:y1, x0:x1], (side, side), interpolation=cv2.INTER_AREA))
+    if not crops:
+        return places, np.zeros((0, 3, side * side), np.float32)
+    return places, _planes(np.stack(crops).astype(np.float32))
+
+
+def _stands_out(picture: Image, alpha: Field, place: tuple[float, float, float]) -> float:
+    """Distance of the mean colours inside and outside of an emoji's picture, 0–441."""
+    x, y, side = place
+    part = picture[max(0, round(y)) : round(y + side), max(0, round(x)) : round(x + side)].astype(np.float32)
+    inside = cv2.resize(alpha, part.shape[1::-1], interpolation=cv2.INTER_LINEAR) > 0.5
+    if not inside.any() or inside.all():
+        return 0.0
+    return float(np.linalg.norm(part[inside].mean(axis=0) - part[~inside].mean(axis=0)))
+
+
+def _planes(crops: Field) -> Field:
+    return crops.reshape(len(crops), -1, 3).transpose(0, 2, 1)
+
+
+@lru_cache(maxsize=2)
+def _templates(side: int) -> _Templates:
+    """All single emoji of the font, each cut to its picture and set into a square of `side` pixels."""
+    if side != _SIDE:
+        full, step = _templates(_SIDE), _SIDE // side
+
+        def smaller(plane: Field) -> Field:
+            cells = plane.reshape(len(plane), side, step, side, step)
+            return np.asarray(cells.mean(axis=(2, 4)).reshape(len(plane), -1), np.float32)
+
+        alpha = smaller(full.alpha)
+        weighted = np.stack([smaller(full.color[channel] * full.alpha) for channel in range(3)])
+        return _Templates(full.characters, alpha, (weighted / np.maximum(alpha, 1e-3)).astype(np.float32))
+    face = skia.Typeface.MakeFromData(skia.Data.MakeWithCopy(read_font(find_font(EMOJI_FONT, 400))))
+    font = skia.Font(face, _DRAWN)
+    characters: list[str] = []
+    alphas: list[Field] = []
+    colors: list[Field] = []
+    for character, facts in sorted(emoji.EMOJI_DATA.items()):
+        bare = character.replace("\ufe0f", "")
+        if facts["status"] != emoji.STATUS["fully_qualified"] or len(bare) != 1 or not face.unicharToGlyph(ord(bare)):
+            continue
+        pixels = _drawn(bare, font)
+        ys, xs = np.nonzero(pixels[..., 3] > 40)
+        if len(xs) == 0:
+            continue
+        picture = _squared(pixels[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1])
+        inner = _SIDE - 2 * _MARGIN
+        small = cv2.resize(picture.astype(np.float32), (inner, inner), interpolation=cv2.INTER_AREA)
+        small = np.pad(small, ((_MARGIN, _MARGIN), (_MARGIN, _MARGIN), (0, 0)))
+        alpha = np.asarray(small[..., 3] / 255, np.float32)
+        characters.append(character)
+        alphas.append(alpha.ravel())
+        plain = small[..., :3] / np.maximum(alpha, 1e-3)[..., None]
+        colors.append(np.asarray(plain.reshape(-1, 3).T, np.float32))
+    return _Templates(
+        tuple(characters),
+        np.stack(alphas).astype(np.float32),
+        np.clip(np.stack(colors, axis=1), 0, 255).astype(np.float32),
+    )
+
+
+def _drawn(character: str, font: skia.Font) -> Image:
+    """Premultiplied BGRA picture of one emoji with room around it."""
+    pixels = np.zeros((2 * _DRAWN, 2 * _DRAWN, 4), np.uint8)
+    canvas = skia.Canvas(pixels, colorType=skia.kBGRA_8888_ColorType)
+    canvas.drawString(character, 0.3 * _DRAWN, 1.4 * _DRAWN, font, skia.Paint())
+    canvas.getSurface()
+    return pixels
+
+
+def _squared(pixels: Image) -> Image:
+    height, width = pixels.shape[:2]
+    side = max(height, width)
+    square = np.zeros((side, side, 4), np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = pixels
+    return square

@@ -1,0 +1,408 @@
+"""First pass over a clip: where is text, and which sightings are the same line.
+
+All text is looked for in sampled frames; between them a cheap watch on hard edges that newly stand still calls the
+detector for a strip of the picture, so that a word that flashes by in four frames is not missed. Sightings are linked by
+their contours: a line that stays, that grows while it is typed, or that moves is one line. Exact ends, words and
+looks are found elsewhere; text of the scene is still among the lines.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recaster.media.overlays.contours import Contours, contours_of, find_offset
+from recaster.media.overlays.geometry import axes, bounds, covered, line_height, line_width, overlap, shifted
+from recaster.media.overlays.model import Box
+from recaster.media.overlays.networks import DetectedLine, LineDetector, Quad
+from recaster.media.video.model import Frame, Image, Luma
+
+MOST_CROPS = 6
+_MOST_APPEARANCES = 4
+_HARD = 110
+"""Sobel response at half size from which an edge is hard."""
+_CHANGED = 40
+"""Difference of brightness (0–255) from the last look that makes an edge a new one."""
+_TILE = 16
+"""Side of the watch's tiles in half-size pixels."""
+_TILE_EDGES = 22
+"""New hard pixels that make a tile worth a look."""
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 3, 12
+"""Frames that the watch waits at one place between two calls."""
+_SAME = 0.62
+"""Likeness from which contours are the same line's."""
+_GROWN, _SAME_AND_GROWN = 1.12, 0.8
+"""From how much more width a line has grown, and the likeness of its beginning that it then needs."""
+_MOVED, _MOVED_AND_CHANGED = 0.62, 0.76
+"""Likeness from which a line at another place is the same one, as wide as before or not."""
+
+
+Region = tuple[int, int, int, int]
+"""left, top, right, bottom in pixels, the last two not included."""
+_ROOM_ASIDE, _ROOM_ABOVE = 80, 48
+"""Pixels around newly standing edges that are looked at as well."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighting:
+    """A line as it was seen in one frame, with its pixels."""
+
+    frame: int
+    quad: Quad
+    crop: Image
+    """BGR, the line with a margin around it."""
+    origin: tuple[int, int]
+    """Left top pixel of the crop in the frame."""
+    offset: tuple[int, int]
+    """How far the line has moved since its first sighting."""
+
+    @property
+    def luma(self) -> Luma:
+        """The crop's brightness."""
+        return np.asarray(cv2.cvtColor(self.crop, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+@dataclass(slots=True, eq=False)
+class FoundLine:
+    """One line of text over the frames in which it was sighted."""
+
+    first: int
+    last: int
+    places: list[tuple[int, Quad, tuple[int, int]]]
+    """Frame, corners as found, and how far the line has moved since the first."""
+    appearances: list[Contours]
+    """Patterns at the first sighting's place: more than one where words change their look."""
+    kept: list[Sighting] = field(default_factory=list)
+    moves: bool = False
+    certain: bool = True
+    """Whether its words could be read at first sight."""
+    _corners: tuple[int, Quad] | None = None
+
+    @property
+    def quad(self) -> Quad:
+        """Corners at the first sighting's place: the median of the widest sightings, with the ends that reach farthest.
+
+        The detector loses a last letter now and then; it hardly ever adds one.
+        """
+        if self._corners is None or self._corners[0] != len(self.places):
+            self._corners = (len(self.places), self._measured_corners())
+        return self._corners[1]
+
+    def _measured_corners(self) -> Quad:
+        quads = [shifted(quad, -dx, -dy) for _, quad, (dx, dy) in self.places]
+        widest = max(line_width(quad) for quad in quads)
+        full = np.stack([quad for quad in quads if line_width(quad) >= 0.93 * widest])
+        middle = np.median(full, axis=0).astype(np.float32)
+        corner, along, _ = axes(middle)
+        places = (full - corner) @ along
+        limit = 0.5 * line_height(middle)
+        before = min(limit, max(0.0, -float(places.min())))
+        after = min(limit, max(0.0, float(places.max()) - line_width(middle)))
+        steps = np.stack([-before * along, after * along, after * along, -before * along])
+        return (middle + steps).astype(np.float32)
+
+    @property
+    def offset(self) -> tuple[int, int]:
+        """How far the line had moved when it was last found."""
+        return self.places[-1][2]
+
+    def best_likeness(self, luma: Luma) -> float:
+        """How alike the picture at the line's last place is to any of its appearances."""
+        return max(one.presence(luma, offset=self.offset).likeness for one in self.appearances)
+
+
+class EdgeWatch:
+    """Tells in which parts of the picture hard edges newly stand still."""
+
+    def __init__(self) -> None:
+        self._recent: deque[NDArray[np.uint8]] = deque(maxlen=2)
+        self._known: NDArray[np.uint8] | None = None
+        self._looked: NDArray[np.int32] | None = None
+        self._pause: NDArray[np.int32] | None = None
+        self._active: NDArray[np.bool_] | None = None
+        self._half: NDArray[np.uint8] | None = None
+
+    def feed(self, luma: Luma, index: int) -> list[Region]:
+        """Take the next frame and return the regions that are worth a look now."""
+        half = cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        across = cv2.convertScaleAbs(cv2.Sobel(half, cv2.CV_16S, 1, 0, ksize=3), alpha=0.5)
+        down = cv2.convertScaleAbs(cv2.Sobel(half, cv2.CV_16S, 0, 1, ksize=3), alpha=0.5)
+        magnitude = cv2.add(across, down)
+        hard = cv2.threshold(magnitude, _HARD // 2, 255, cv2.THRESH_BINARY)[1]
+        stable = hard
+        for earlier in self._recent:
+            stable = cv2.bitwise_and(stable, earlier)
+        complete = len(self._recent) == self._recent.maxlen
+        self._recent.append(np.asarray(cv2.dilate(hard, np.ones((3, 3), np.uint8)), np.uint8))
+        self._half = np.asarray(half, np.uint8)
+        if self._known is None or self._looked is None or self._pause is None:
+            self._known = self._half.copy()
+            rows, columns = -(-hard.shape[0] // _TILE), -(-hard.shape[1] // _TILE)
+            self._looked = np.full((rows, columns), -99, np.int32)
+            self._pause = np.full((rows, columns), _SHORTEST_PAUSE, np.int32)
+            self._active = np.zeros((rows, columns), np.bool_)
+            return []
+        if not complete:
+            return []
+        changed = cv2.threshold(cv2.absdiff(self._half, self._known), _CHANGED, 255, cv2.THRESH_BINARY)[1]
+        counts = _tile_sums(np.asarray(cv2.bitwise_and(stable, changed), np.uint8), self._looked.shape)
+        self._active = (counts >= _TILE_EDGES) & (index - self._looked >= self._pause)
+        return _regions(self._active, luma.shape)
+
+    def looked(self, region: Region, index: int, texts: Sequence[Box] = (), *, called: bool = True) -> None:
+        """Take note that a region was looked at in the frame that was fed last.
+
+        `texts` are the boxes of the lines that were seen there. Where the watch called for nothing it waits longer with
+        its next call, so that a waving hand does not keep the detector busy.
+        """
+        if self._known is None or self._half is None or self._looked is None or self._pause is None:
+            return
+        left, top, right, bottom = region
+        part = slice(top // 2, -(-bottom // 2)), slice(left // 2, -(-right // 2))
+        self._known[part] = self._half[part]
+        tiles = slice(top // 2 // _TILE, -(-bottom // 2 // _TILE)), slice(left // 2 // _TILE, -(-right // 2 // _TILE))
+        self._looked[tiles] = index
+        if called and self._active is not None:
+            waiting = self._active[tiles]
+            self._pause[tiles][waiting] = np.minimum(2 * self._pause[tiles][waiting], _LONGEST_PAUSE)
+        side = 2 * _TILE
+        for x0, y0, x1, y1 in texts:
+            self._pause[int(y0) // side : int(y1) // side + 1, int(x0) // side : int(x1) // side + 1] = _SHORTEST_PAUSE
+
+
+def _tile_sums(mask: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.int32]:
+    padded = np.zeros((shape[0] * _TILE, shape[1] * _TILE), np.uint8)
+    padded[: mask.shape[0], : mask.shape[1]] = mask
+    sums = cv2.resize((padded > 0).astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) * _TILE * _TILE
+    return np.rint(sums).astype(np.int32)
+
+
+def _regions(active: NDArray[np.bool_], shape: tuple[int, int]) -> list[Region]:
+    """Boxes around the active tiles, with room for the rest of a line of text around them."""
+    height, width = shape
+    side = 2 * _TILE
+    regions: list[Region] = []
+    rows = np.flatnonzero(active.any(axis=1))
+    for group in np.split(rows, np.flatnonzero(np.diff(rows) > 3) + 1) if len(rows) else []:
+        columns = np.flatnonzero(active[group[0] : group[-1] + 1].any(axis=0))
+        left, right = int(columns[0]) * side - _ROOM_ASIDE, (int(columns[-1]) + 1) * side + _ROOM_ASIDE
+        top, bottom = int(group[0]) * side - _ROOM_ABOVE, (int(group[-1]) + 1) * side + _ROOM_ABOVE
+        regions.append((max(0, left), max(0, top), min(width, right), min(height, bottom)))
+    return regions
+
+
+class LineFinder:
+    """Is fed every frame of a clip in order; afterwards `lines` holds what was found."""
+
+    def __init__(
+        self,
+        detector: LineDetector,
+        *,
+        every: int,
+        fine_every: int,
+        side: int,
+        fine_side: int,
+        shot_starts: Iterable[int],
+        last_frame: int,
+    ) -> None:
+        self._detector = detector
+        self._every = every
+        self._fine_every = fine_every
+        self._side = side
+        self._fine_side = fine_side
+        self._shot_starts = frozenset(shot_starts)
+        self._last_frame = last_frame
+        self._watch = EdgeWatch()
+        self._alive: list[FoundLine] = []
+        self.lines: list[FoundLine] = []
+        self.looks = 0.0
+        """How many pictures the detector has looked at, strips by their share."""
+
+    def feed(self, frame: Frame) -> None:
+        """Take the next frame."""
+        luma = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), np.uint8)
+        regions = self._watch.feed(luma, frame.index)
+        height, width = luma.shape
+        whole = (0, 0, width, height)
+        if frame.index % self._every == 0 or frame.index in self._shot_starts or frame.index == self._last_frame:
+            side = self._fine_side if frame.index % self._fine_every == 0 else self._side
+            seen = self._detector.detect(frame.image, min(1.0, side / max(height, width)))
+            self.looks += (side / self._side) ** 2
+            self._link(frame, luma, seen, whole)
+            self._watch.looked(whole, frame.index, [bounds(one.quad) for one in seen], called=False)
+            return
+        for called in regions:
+            found, region = self._look_at(frame.image, called)
+            self._link(frame, luma, found, region)
+            self._watch.looked(region, frame.index, [bounds(one.quad) for one in found])
+
+    def _look_at(self, image: Image, region: Region) -> tuple[list[DetectedLine], Region]:
+        """Lines in a region of the picture; where its border cuts through one, it is made larger once."""
+        height, width = image.shape[:2]
+        scale = min(1.0, self._side / max(height, width))
+        left, top, right, bottom = region
+        for last in (False, True):
+            seen = self._detector.detect(image[top:bottom, left:right], scale)
+            self.looks += (bottom - top) * (right - left) / (height * width)
+            found = [DetectedLine(shifted(one.quad, left, top), one.score) for one in seen]
+            above = [one for one in found if top > 0 and one.quad[:, 1].min() <= top + 2]
+            below = [one for one in found if bottom < height and one.quad[:, 1].max() >= bottom - 2]
+            aside = [
+                one
+                for one in found
+                if (left > 0 and one.quad[:, 0].min() <= left + 2)
+                or (right < width and one.quad[:, 0].max() >= right - 2)
+            ]
+            cut = {id(one) for one in (*above, *below, *aside)}
+            if last or not cut:
+                break
+            top, bottom = max(0, top - 80 * bool(above)), min(height, bottom + 80 * bool(below))
+            left, right = (0, width) if aside else (left, right)
+        return [one for one in found if id(one) not in cut], (left, top, right, bottom)
+
+    def _link(self, frame: Frame, luma: Luma, found: Iterable[DetectedLine], region: Region) -> None:
+        """Give the sightings of one look at a region of a frame to lines, known or new."""
+        self._alive = [line for line in self._alive if frame.index - line.last <= 2 * self._every + 1]
+        likeness = {
+            id(line): line.best_likeness(luma)
+            for line in self._alive
+            if covered(bounds(shifted(line.quad, *line.offset)), region) > 0.97
+        }
+        taken: set[int] = set()
+        for detected in sorted(found, key=lambda one: -line_width(one.quad) * line_height(one.quad)):
+            if not self._stays(frame, luma, detected, likeness, taken) and not self._moved(
+                frame, luma, detected, likeness, taken
+            ):
+                self._begin(frame, luma, detected, taken)
+        for line in self._alive:
+            if id(line) not in taken and likeness.get(id(line), -1.0) >= 0.6:
+                line.last = frame.index
+
+    def _stays(
+        self, frame: Frame, luma: Luma, detected: DetectedLine, likeness: dict[int, float], taken: set[int]
+    ) -> bool:
+        box = bounds(detected.quad)
+        best: FoundLine | None = None
+        best_overlap = 0.2
+        for line in self._alive:
+            if likeness.get(id(line), -1.0) < _SAME:
+                continue
+            place = bounds(shifted(line.quad, *line.offset))
+            if id(line) in taken:
+                if covered(box, place) > 0.7:
+                    return True
+                continue
+            wider = line_width(detected.quad) > _GROWN * line_width(line.quad)
+            if wider and likeness[id(line)] < _SAME_AND_GROWN:
+                continue  # what is typed on keeps its beginning; other words in the same place do not
+            shared = max(overlap(box, place), 0.6 * covered(box, place), 0.6 * covered(place, box))
+            if shared > best_overlap:
+                best, best_overlap = line, shared
+        if best is None:
+            return False
+        taken.add(id(best))
+        best.last = frame.index
+        known = shifted(best.quad, *best.offset)
+        if line_width(detected.quad) < 0.8 * line_width(known):
+            return True  # a part of it: the detector lost the rest
+        grown = line_width(detected.quad) > _GROWN * line_width(known)
+        self._sight(best, frame, detected.quad, best.offset)
+        fresh = contours_of([(luma, (-best.offset[0], -best.offset[1]))], best.quad)
+        if fresh is not None and grown:
+            best.appearances = [fresh]
+        elif fresh is not None and likeness[id(best)] < 0.85 and len(best.appearances) < _MOST_APPEARANCES:
+            best.appearances.append(fresh)
+        return True
+
+    def _moved(
+        self, frame: Frame, luma: Luma, detected: DetectedLine, likeness: dict[int, float], taken: set[int]
+    ) -> bool:
+        x, y = detected.quad.mean(axis=0)
+        best: tuple[float, FoundLine, tuple[int, int]] | None = None
+        for line in self._alive:
+            if id(line) in taken or likeness.get(id(line), 0.0) >= _SAME:
+                continue
+            latest = line.kept[-1]
+            if not 0.8 < line_height(latest.quad) / line_height(detected.quad) < 1.25:
+                continue
+            if not 0.85 < line_width(latest.quad) / line_width(detected.quad) < 1.18:
+                continue
+            lx, ly = latest.quad.mean(axis=0)
+            if (
+                abs(x - lx) > 0.25 * luma.shape[1]
+                or abs(y - ly) > 1.6 * line_height(detected.quad) + 0.03 * luma.shape[0]
+            ):
+                continue
+            left, top, right, bottom = (round(value) for value in bounds(latest.quad))
+            patch = latest.luma[
+                max(0, top - latest.origin[1]) : bottom - latest.origin[1],
+                max(0, left - latest.origin[0]) : right - latest.origin[0],
+            ]
+            expected = (round(left + x - lx), round(top + y - ly))
+            reach = (max(12, round(abs(line_width(latest.quad) - line_width(detected.quad)) / 2) + 12), 10)
+            place, alike = find_offset(patch, luma, expected, reach)
+            ratio = line_width(latest.quad) / line_width(detected.quad)
+            least = _MOVED if 0.94 < ratio < 1.06 else _MOVED_AND_CHANGED
+            if alike > max(least, best[0] if best else 0.0):
+                dx, dy = latest.offset
+                best = (
+                    alike,
+                    line,
+                    (place[0] - max(left, latest.origin[0]) + dx, place[1] - max(top, latest.origin[1]) + dy),
+                )
+        if best is None:
+            return False
+        _, line, offset = best
+        taken.add(id(line))
+        line.moves = line.moves or max(abs(offset[0] - line.offset[0]), abs(offset[1] - line.offset[1])) > 2
+        line.last = frame.index
+        self._sight(line, frame, detected.quad, offset)
+        return True
+
+    def _begin(self, frame: Frame, luma: Luma, detected: DetectedLine, taken: set[int]) -> None:
+        pattern = contours_of([(luma, (0, 0))], detected.quad)
+        if pattern is None:
+            return
+        line = FoundLine(frame.index, frame.index, [], [pattern])
+        self._sight(line, frame, detected.quad, (0, 0))
+        taken.add(id(line))
+        self._alive.append(line)
+        self.lines.append(line)
+
+    def _sight(self, line: FoundLine, frame: Frame, quad: Quad, offset: tuple[int, int]) -> None:
+        line.places.append((frame.index, quad, offset))
+        left, top, right, bottom = bounds(quad)
+        margin = max(8.0, 0.9 * line_height(quad))
+        height, width = frame.image.shape[:2]
+        aside = 2.0 * margin  # room for emoji that the detector left out
+        x0, y0 = max(0, int(left - aside)), max(0, int(top - margin))
+        x1, y1 = min(width, int(right + aside)), min(height, int(bottom + margin))
+        line.kept.append(Sighting(frame.index, quad, frame.image[y0:y1, x0:x1].copy(), (x0, y0), offset))
+        if len(line.kept) > MOST_CROPS:
+            line.kept.remove(_least_telling(line.kept))
+
+
+def _least_telling(kept: list[Sighting]) -> Sighting:
+    """The sighting that can best be spared: a narrower one, else the one with the nearest neighbours in time."""
+    widths = [line_width(one.quad) for one in kept]
+    narrow = min(range(len(kept) - 1), key=lambda index: widths[index])
+    if widths[narrow] < 0.93 * max(widths):
+        return kept[narrow]
+    gaps = [kept[index + 1].frame - kept[index - 1].frame for index in range(1, len(kept) - 1)]
+    return kept[1 + int(np.argmin(gaps))]
+
+
+def box_of(line: FoundLine) -> Box:
+    """The upright box around all places of a line."""
+    boxes = [bounds(quad) for _, quad, _ in line.places]
+    return (
+        min(box[0] for box in boxes),
+        min(box[1] for box in boxes),
+        max(box[2] for box in boxes),
+        max(box[3] for box in boxes),
+    )

@@ -1,0 +1,214 @@
+"""The measured look of one line: its exact place, its type size, its ink and its emoji. Blocks are described in `style`."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recaster.media.overlays.active_words import ActiveLook, ActiveWords, find_active_words
+from recaster.media.overlays.emoji_reading import SeenEmoji, find_emoji
+from recaster.media.overlays.finding import Sighting
+from recaster.media.overlays.following import Life
+from recaster.media.overlays.geometry import line_height, line_width, polygon, shifted
+from recaster.media.overlays.letters import (
+    Extent,
+    Ink,
+    LevelLine,
+    em_size,
+    letter_extent,
+    level_line,
+    measure_ink,
+    upright_edges,
+)
+from recaster.media.overlays.model import OverlayEmoji
+from recaster.media.overlays.networks import Quad
+from recaster.media.overlays.wording import Wording
+from recaster.media.video.model import Image
+
+_ENOUGH_FOR_MEAN = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LineLook:
+    """What the pixels of a line tell, at the place of its life's first sighting."""
+
+    quad: Quad
+    """Around the letters with their outline, emoji not included."""
+    em: float
+    """Type size in pixels as the letters' height has it."""
+    level: LevelLine
+    extent: Extent
+    ink: Ink
+    emoji: tuple[SeenEmoji, ...]
+    text: str
+    """The words without what was an emoji."""
+    active: ActiveLook | None
+    """How the word that is being said stands out, where one does."""
+
+    @property
+    def overlay_emoji(self) -> tuple[OverlayEmoji, ...]:
+        """The emoji as values that leave this room."""
+        return tuple(
+            OverlayEmoji(
+                one.character,
+                polygon(self.level.in_frame(one.left, one.top, one.right, one.bottom)),
+                round(one.confidence, 3),
+            )
+            for one in self.emoji
+        )
+
+    @property
+    def full_text(self) -> str:
+        """The words with the emoji that were recognised at their ends."""
+        before = "".join(one.character for one in self.emoji if one.at == "start")
+        after = "".join(one.character for one in self.emoji if one.at == "end")
+        return " ".join(part for part in (before, self.text, after) if part)
+
+
+def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
+    """Measure a line whose corners as found are `quad`."""
+    height = line_height(quad)
+    sharp, origin, offset = _sharp_picture(life, quad)
+    level = level_line(sharp, origin, shifted(quad, *offset), 1.7 * height, 0.4 * height)
+    still = len(life.strengths) >= _ENOUGH_FOR_MEAN and life.entry.kind != "typed"
+    clear = level
+    if still:
+        mean = np.asarray(cv2.cvtColor(life.mean, cv2.COLOR_GRAY2BGR), np.uint8)
+        clear = level_line(mean, life.origin, quad, 1.7 * height, 0.4 * height)
+    text, positions = _without_stray_end(wording, line_width(quad), level)
+    extent, ink, em, emoji = _measured(text, positions, clear, level)
+    head = text.rsplit(" ", 1)[0].rstrip() if re.search(r"\S \S{1,2}$", text) and not emoji else ""
+    if head and len(positions) == len(text):
+        # A last sign that was an emoji: then there is an emoji right behind the words without it.
+        shorter = _measured(head, positions[: len(head)], clear, level)
+        sign = not any(character.isalnum() for character in text[len(head) :])
+        if any((one.character or sign) and one.at == "end" for one in shorter[3]):
+            text, positions = head, positions[: len(head)]
+            extent, ink, em, emoji = shorter
+    active = _active_words(life, quad, extent, level) if ink.slab is None else None
+    gapped = _spaced(text, positions, level, extent, ink, em)
+    if active is not None and gapped == text:
+        gapped = _spaced_at(text, positions, level, active.borders)
+    around = level.in_frame(extent.left, extent.top, extent.right, extent.bottom)
+    # The level picture stands where the line was when the sharp picture was taken.
+    to_rest = level.to_frame.copy()
+    to_rest[:, 2] -= offset
+    at_rest = LevelLine(level.picture, to_rest, level.left, level.top, level.right, level.bottom)
+    return LineLook(
+        shifted(around, -offset[0], -offset[1]),
+        em,
+        at_rest,
+        extent,
+        ink,
+        emoji,
+        gapped,
+        active.look if active else None,
+    )
+
+
+def _active_words(life: Life, quad: Quad, extent: Extent, level: LevelLine) -> ActiveWords | None:
+    if life.moves:
+        return None
+    height = line_height(quad)
+    seen = [one for one in life.line.kept if life.first <= one.frame <= life.last]
+    levels = [level_line(one.crop, one.origin, quad, 1.7 * height, 0.4 * height) for one in seen]
+    return find_active_words([one for one in levels if one.picture.shape == level.picture.shape], extent)
+
+
+def _spaced_at(text: str, positions: tuple[float, ...], level: LevelLine, borders: Sequence[float]) -> str:
+    """The words with a gap wherever an active word began or ended between two letters."""
+    if len(text) != len(positions):
+        return text
+    length = level.right - level.left
+    pieces = []
+    for index, character in enumerate(text):
+        pieces.append(character)
+        if index + 1 < len(text) and not character.isspace() and not text[index + 1].isspace():
+            here, there = (level.left + positions[at] * length for at in (index, index + 1))
+            slack = 0.15 * (there - here)
+            if any(here + slack < border < there - slack for border in borders):
+                pieces.append(" ")
+    return "".join(pieces)
+
+
+def _measured(
+    text: str, positions: tuple[float, ...], clear: LevelLine, sharp: LevelLine
+) -> tuple[Extent, Ink, float, tuple[SeenEmoji, ...]]:
+    extent = letter_extent(clear, positions)
+    ink = measure_ink(sharp, extent)
+    em = em_size(text, max(1.0, extent.height - 2 * ink.stroke_width))
+    emoji = find_emoji(sharp, extent, em, ink.slab) if len(text) > 1 else ()
+    return extent, ink, em, emoji
+
+
+def _sharp_picture(life: Life, quad: Quad) -> tuple[Image, tuple[int, int], tuple[int, int]]:
+    """A single frame's crop of the whole line, or its mean picture where the line is longer than any crop."""
+    kept = [one for one in life.line.kept if life.first <= one.frame <= life.last] or life.line.kept
+    widest = max(line_width(one.quad) for one in kept)
+    if line_width(quad) > 1.15 * widest:
+        return np.asarray(cv2.cvtColor(life.mean, cv2.COLOR_GRAY2BGR), np.uint8), life.origin, (0, 0)
+    whole = [one for one in kept if line_width(one.quad) >= 0.93 * widest]
+    best = min(whole, key=lambda one: _distance_to_middle(one, life))
+    return best.crop, best.origin, best.offset
+
+
+def _distance_to_middle(sighting: Sighting, life: Life) -> float:
+    return abs(sighting.frame - (life.first + life.last) / 2)
+
+
+def _without_stray_end(wording: Wording, width: float, level: LevelLine) -> tuple[str, tuple[float, ...]]:
+    """The words without a last mark that stands apart from them and that the network is not sure of: half an emoji."""
+    text, positions, certainties = wording.text, wording.positions, wording.certainties
+    while len(text) > 3 and len(certainties) == len(text):
+        head = text[:-1].rstrip()
+        pitch = (positions[len(head) - 1] - positions[0]) / max(len(head) - 1, 1) * width
+        gap = (positions[-1] - positions[len(head) - 1]) * width
+        spot = level.left + positions[-1] * width
+        part = level.picture[int(level.top) : int(level.bottom), max(0, int(spot - pitch)) : int(spot + pitch)]
+        colorful = part.size > 0 and float((np.ptp(part.astype(np.int16), axis=2) > 75).mean()) > 0.25
+        apart = len(head) < len(text) - 1 or gap > 1.9 * pitch
+        if not (apart and (certainties[-1] < 0.8 or (colorful and not text[-1].isalnum()) or gap > 2.6 * pitch)):
+            break
+        text, positions, certainties = head, positions[: len(head)], certainties[: len(head)]
+    return text, positions
+
+
+def _spaced(text: str, positions: tuple[float, ...], level: LevelLine, extent: Extent, ink: Ink, em: float) -> str:
+    """The words with the gaps that stand between the letters: the network drops narrow ones of heavy type."""
+    if len(text) != len(positions) or len(text) < 4:
+        return text
+    band = (slice(extent.top, extent.bottom), slice(extent.left, extent.right))
+    filled = np.asarray((ink.letters[band] | upright_edges(level.picture)[band]).any(axis=0))
+    length = level.right - level.left
+    gaps: dict[int, int] = {}
+    letters = [index for index, character in enumerate(text) if not character.isspace()]
+    for index, following in itertools.pairwise(letters):
+        start = level.left + positions[index] * length - extent.left
+        stop = level.left + positions[following] * length - extent.left
+        gaps[index] = _longest_blank(filled[max(0, int(start)) : max(0, int(stop) + 1)])
+    known = [gaps[index] for index, following in itertools.pairwise(letters) if following - index > 1]
+    tight = [gaps[index] for index, following in itertools.pairwise(letters) if following - index == 1]
+    # One or two gaps may be measured wrong; several that agree tell how wide the others are.
+    if len(known) < 3 or not tight:
+        return text
+    least = max(0.8 * float(np.median(known)), 0.08 * em, 2.0 * float(np.quantile(tight, 0.9)), 3.0)
+    pieces = []
+    for index, character in enumerate(text):
+        pieces.append(character)
+        if gaps.get(index, 0) >= least and index + 1 < len(text) and not text[index + 1].isspace():
+            pieces.append(" ")
+    return "".join(pieces)
+
+
+def _longest_blank(filled: NDArray[np.bool_]) -> int:
+    longest = run = 0
+    for value in filled:
+        run = 0 if value else run + 1
+        longest = max(longest, run)
+    return longest

@@ -1,0 +1,145 @@
+"""Overlay or scene: whether a line was set over the video or stands in the filmed world.
+
+What makes an overlay: it holds still to the screen while the picture behind it changes, or it moves without the picture
+around it; its edges are hard from the first frame to the last. Printed cloth and signs move with what they are
+printed on, tilt, and are lost and found again. Nothing is decided by words.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from recaster.media.overlays.finding import FoundLine, Sighting
+from recaster.media.overlays.following import Life, Series
+from recaster.media.overlays.geometry import line_height, shifted
+from recaster.media.overlays.networks import Quad
+from recaster.media.overlays.wording import Wording
+from recaster.media.video.model import Mask, VideoFacts
+
+_LEAST_HEIGHT = 0.008
+"""Of the frame's height: smaller text is neither readable nor worth replacing."""
+_MOST_HEIGHT = 0.2
+_MOST_DRIFT = 1.0
+_SCENE_MOVES_ALONG = 0.75
+"""Difference of the surroundings when moved along with a line, against not moved: below this they move with it."""
+_STEEPEST = 30.0
+"""Degrees from level beyond which no set type is expected."""
+_SURE_SHORT = {1: 0.97, 2: 0.95, 3: 0.92, 4: 0.88}
+"""Confidence that texts of so few letters need: a badge or a crease is soon read as one or two."""
+_STEEP = 22.0
+"""Degrees from level beyond which set type is rare and needs better proof."""
+
+
+def may_be_overlay(line: FoundLine, facts: VideoFacts) -> bool:
+    """Tell whether a found line has the size and the tilt of set type, so that following it is worth the time."""
+    height = line_height(line.quad)
+    return _LEAST_HEIGHT * facts.height <= height <= _MOST_HEIGHT * facts.height and _tilt(line.quad) <= _STEEPEST
+
+
+def is_overlay(life: Life, wording: Wording, facts: VideoFacts) -> bool:
+    """Tell whether a line belongs to the design and not to the scene."""
+    if life.moves:
+        return _is_moving_overlay(life, wording)
+    if life.drift > _MOST_DRIFT:
+        return False
+    frames = life.last - life.first + 1
+    clipped = life.first == 0 or life.last == facts.frame_count - 1
+    if frames < 3:
+        return clipped and wording.confidence >= 0.93 and _tilt(life.quad) < _STEEP
+    if life.entry.kind == "typed":
+        return wording.confidence >= 0.85 and _tilt(life.quad) < _STEEP
+    steady, core = _steady_share(life), len(_core(life))
+    letters = len("".join(wording.text.split()))
+    well_read = wording.confidence >= 0.95 and core >= 15 and _tilt(life.quad) < _STEEP
+    if steady < (0.4 if well_read else 0.55) or steady * core < 3 or core < min(6, 0.45 * frames):
+        return False
+    doubts = (
+        (_tilt(life.quad) > _STEEP)
+        + (wording.confidence < 0.9)
+        + (wording.confidence < 0.75)
+        + 2 * (wording.confidence < _SURE_SHORT.get(letters, 0.0))
+        + (_core_strength(life) < 0.9)
+        + (frames < 5)
+        + (not clipped and life.entry.kind != "none" and life.exit.kind != "none")
+    )
+    if wording.confidence < 0.6:
+        # Words that cannot be read have only their look to speak for them.
+        return doubts <= 2 and steady > 0.85 and frames >= 0.5 * float(facts.average_rate)
+    return doubts <= (2 if core >= 10 else 1)
+
+
+def _is_moving_overlay(life: Life, wording: Wording) -> bool:
+    frames = life.last - life.first + 1
+    tilted = _tilt(life.quad) > 0.5 * _STEEP
+    if frames < 4 or _core_strength(life) < 0.85 or wording.confidence < (0.97 if tilted else 0.9):
+        return False
+    return _moves_alone(life.line)
+
+
+def _tilt(quad: Quad) -> float:
+    """Degrees from level."""
+    along = quad[1] - quad[0]
+    return abs(float(np.degrees(np.arctan2(along[1], along[0]))))
+
+
+def _steady_share(life: Life) -> float:
+    """Share of the life in which the line stands as strong as ever, its entry and exit left out.
+
+    Set type stands unchanged; printed cloth is its own self only for a moment.
+    """
+    core = _core(life)
+    level = max(float(np.median(core[core >= np.median(core)])), 1e-6)
+    near = float((np.abs(core / level - 1.0) <= 0.1).mean())
+    # A caption whose words take turns in colour stands on several levels, but does not slide from one to the other.
+    calm = float((np.abs(np.diff(core)) <= 0.05 * level).mean()) if len(core) > 2 else 0.0
+    return max(near, calm if float(core.min()) > 0.7 * level else 0.0)
+
+
+def _core_strength(life: Life) -> float:
+    return float(np.quantile(_core(life), 0.2))
+
+
+def _core(life: Life) -> Series:
+    """Strengths without those of a typed or growing entry and of short fades."""
+    entry = min(life.entry.frames, 12) if life.entry.kind == "fade" else life.entry.frames
+    core = life.strengths[entry : len(life.strengths) - min(life.exit.frames, 12)]
+    return core if len(core) else life.strengths
+
+
+def _moves_alone(line: FoundLine) -> bool:
+    """Whether the surroundings of a moving line stay behind when it moves."""
+    verdicts = []
+    for earlier, later in zip(line.kept, line.kept[1:], strict=False):
+        dx, dy = later.offset[0] - earlier.offset[0], later.offset[1] - earlier.offset[1]
+        if abs(dx) + abs(dy) < 3:
+            continue
+        along, behind = _ring_change(earlier, later, (dx, dy)), _ring_change(earlier, later, (0, 0))
+        if along is not None and behind is not None:
+            verdicts.append(along / max(behind, 1.0))
+    # The scene may happen to move like the text for a while; printed text always does.
+    return bool(verdicts) and float(np.quantile(verdicts, 0.7)) > _SCENE_MOVES_ALONG
+
+
+def _ring_change(earlier: Sighting, later: Sighting, shift: tuple[int, int]) -> float | None:
+    """Mean difference (0–255) of the surroundings of two sightings, the later one moved back by `shift`."""
+    x0 = max(earlier.origin[0], later.origin[0] - shift[0])
+    y0 = max(earlier.origin[1], later.origin[1] - shift[1])
+    x1 = min(earlier.origin[0] + earlier.crop.shape[1], later.origin[0] - shift[0] + later.crop.shape[1])
+    y1 = min(earlier.origin[1] + earlier.crop.shape[0], later.origin[1] - shift[1] + later.crop.shape[0])
+    if x1 - x0 < 8 or y1 - y0 < 8:
+        return None
+    one = earlier.luma[y0 - earlier.origin[1] : y1 - earlier.origin[1], x0 - earlier.origin[0] : x1 - earlier.origin[0]]
+    left, top = x0 + shift[0] - later.origin[0], y0 + shift[1] - later.origin[1]
+    other = later.luma[top : top + y1 - y0, left : left + x1 - x0]
+    ring = np.full(one.shape, 255, np.uint8)
+    _clear(ring, earlier, (x0, y0))
+    _clear(ring, later, (x0 + shift[0], y0 + shift[1]))
+    if int((ring > 0).sum()) < 0.1 * ring.size:
+        return None
+    return float(cv2.mean(cv2.absdiff(one, other), ring)[0])
+
+
+def _clear(ring: Mask, sighting: Sighting, corner: tuple[int, int]) -> None:
+    corners = np.rint(shifted(sighting.quad, -corner[0], -corner[1])).astype(np.int32)
+    cv2.fillPoly(ring, [corners], 0)

@@ -1,0 +1,158 @@
+"""What a line says: read once per line, from its best crops and its mean picture, by a vote.
+
+Emoji, scripts that the network does not know and the sense of the words are treated elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from recaster.media.overlays.contours import gradient
+from recaster.media.overlays.finding import FoundLine, Sighting
+from recaster.media.overlays.following import Life
+from recaster.media.overlays.geometry import axes, line_height, line_width, shifted
+from recaster.media.overlays.networks import LineRecogniser, Quad, ReadText, straighten
+from recaster.media.video.model import Image
+
+_CERTAIN = 0.96
+"""Confidence from which words need no second look."""
+_SURE_OF_GAPS = 0.88
+"""Confidence from which a reading's gaps between words count."""
+_MEAN_WEIGHT = 1.5
+_MOST_SIGHTINGS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The outcome of a vote."""
+
+    text: str
+    confidence: float
+    """0–1: how sure the network was, lowered where the crops disagree."""
+    positions: tuple[float, ...]
+    """Centre of each character of `text` along the line, 0–1."""
+    certainties: tuple[float, ...] = ()
+    """Probability of each character of `text`."""
+
+
+def is_certain(line: FoundLine, recogniser: LineRecogniser) -> bool:
+    """Tell whether a line's widest crop can be read at first sight."""
+    widest = max(line.kept, key=lambda one: (line_width(one.quad), one.frame))
+    quad = _inside(widest.quad, widest.origin)
+    (read,) = recogniser.read([straighten(widest.crop, quad)])
+    return read.confidence >= _CERTAIN and bool(read.text.strip()) and not _goes_on(widest, quad)
+
+
+def _goes_on(sighting: Sighting, quad: Quad) -> bool:
+    """Whether right beyond an end of the line there are as many hard edges as in it: the detector may have lost a word."""
+    height = line_height(quad)
+    magnitude = np.abs(gradient(sighting.luma)).sum(axis=-1)
+    _, along, _ = axes(quad)
+    step = along * height
+    before = np.stack([quad[0] - 1.3 * step, quad[0] - 0.15 * step, quad[3] - 0.15 * step, quad[3] - 1.3 * step])
+    after = np.stack([quad[1] + 0.15 * step, quad[1] + 1.3 * step, quad[2] + 1.3 * step, quad[2] + 0.15 * step])
+    hard = magnitude >= max(48.0, 0.4 * float(np.quantile(magnitude, 0.985)))
+
+    def density(corners: Quad) -> float:
+        mask = np.zeros(hard.shape, np.uint8)
+        cv2.fillPoly(mask, [np.rint(corners).astype(np.int32)], 1)
+        return float(hard[mask > 0].mean()) if mask.any() else 0.0
+
+    return max(density(before), density(after)) > 0.6 * density(quad)
+
+
+def read_life(life: Life, recogniser: LineRecogniser) -> Wording:
+    """Read one line: two looks at its best crop, and where these are unsure or do not agree many more."""
+    sightings = _best(life)
+    best = sightings[0]
+    quad = _inside(_corners(life, best), best.origin)
+    crop = straighten(best.crop, quad)
+    # Set wider, heavy type shows its word gaps to the network.
+    reads = list(recogniser.read([crop, _wider(crop, 1.3)]))
+    same = len({_key(read.text) for read in reads}) == 1
+    if same and min(read.confidence for read in reads) >= _CERTAIN and len(life.line.appearances) == 1:
+        return vote(reads, [1.0, 1.0])
+    weights = [1.0, 1.0]
+    # Cut closer, letters on a box show their ends.
+    more = [straighten(best.crop, _closer(quad)), _wider(crop, 1.5)]
+    more += [straighten(one.crop, _inside(_corners(life, one), one.origin)) for one in sightings[1:]]
+    for luma, offset in life.looks:
+        picture = np.asarray(cv2.cvtColor(luma, cv2.COLOR_GRAY2BGR), np.uint8)
+        more.append(straighten(picture, shifted(_inside(life.quad, life.origin), *offset)))
+    weights += [1.0] * len(more)
+    if len(life.strengths) >= 4:
+        mean = np.asarray(cv2.cvtColor(life.mean, cv2.COLOR_GRAY2BGR), np.uint8)
+        more.append(straighten(mean, _inside(life.quad, life.origin)))
+        weights.append(_MEAN_WEIGHT)
+    return vote([*reads, *recogniser.read(more)], weights)
+
+
+def _wider(crop: Image, factor: float) -> Image:
+    return np.asarray(cv2.resize(crop, None, fx=factor, fy=1.0, interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def vote(reads: Sequence[ReadText], weights: Sequence[float]) -> Wording:
+    """The text that gathers the most confidence; of readings that differ by spaces or case only, the surest one."""
+    groups: dict[str, list[tuple[float, ReadText]]] = defaultdict(list)
+    for read, weight in zip(reads, weights, strict=True):
+        if read.text.strip():
+            groups[_key(read.text)].append((weight * read.confidence**2, read))
+    if not groups:
+        return Wording("", 0.0, ())
+    # A reading with more letters, all of them sure, has seen what the others lost.
+    key = max(groups, key=lambda name: (sum(weight for weight, _ in groups[name]) * (len(name) + 4), name))
+    # What the network lacks are gaps, hardly ever does it see one too many.
+    sure = [read for _, read in groups[key] if read.confidence >= _SURE_OF_GAPS]
+    most = max((_gaps(read.text) for read in sure), default=0)
+    _, best = max(
+        groups[key], key=lambda pair: (pair[1].confidence >= _SURE_OF_GAPS and _gaps(pair[1].text) == most, pair[0])
+    )
+    share = sum(weight for weight, _ in groups[key]) / sum(weight for group in groups.values() for weight, _ in group)
+    begin = len(best.text) - len(best.text.lstrip())
+    end = len(best.text.rstrip())
+    return Wording(
+        best.text[begin:end],
+        best.confidence * (0.9 + 0.1 * share),
+        best.positions[begin:end],
+        best.certainties[begin:end],
+    )
+
+
+def _gaps(text: str) -> int:
+    return len(text.split()) - 1
+
+
+def _key(text: str) -> str:
+    return "".join(text.split()).casefold()
+
+
+def _best(life: Life) -> list[Sighting]:
+    """The crops worth reading: whole lines, seen while this life lasts, those farthest from its ends first.
+
+    Text that was typed on is complete in the end.
+    """
+    kept = [one for one in life.line.kept if life.first <= one.frame <= life.last] or life.line.kept
+    widest = max(line_width(one.quad) for one in kept)
+    whole = [one for one in kept if line_width(one.quad) >= 0.9 * widest]
+    aim = life.last if life.entry.kind == "typed" else (life.first + life.last) / 2
+    ranked = sorted(whole, key=lambda one: (line_width(one.quad) < 0.97 * widest, abs(one.frame - aim), one.frame))
+    return ranked[:_MOST_SIGHTINGS]
+
+
+def _corners(life: Life, sighting: Sighting) -> Quad:
+    """Where a line lies in a sighting: a still one as all its sightings together have it."""
+    return sighting.quad if life.line.moves else life.quad
+
+
+def _closer(quad: Quad) -> Quad:
+    down = 0.12 * (quad[3] - quad[0])
+    return np.asarray(quad + np.stack([down, down, -down, -down]), np.float32)
+
+
+def _inside(quad: Quad, origin: tuple[int, int]) -> Quad:
+    return shifted(quad, -origin[0], -origin[1])
