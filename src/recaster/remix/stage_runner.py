@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
+from recaster.errors import InvalidInput
 from recaster.infra.child import PROXY_VARIABLES, run_in_child
 from recaster.infra.egress_proxy import EgressProfile, EgressProxy
 from recaster.infra.models import ModelStore
@@ -83,7 +84,19 @@ class StagesInChildren:
     """
 
     def __init__(self, settings: Settings, proxy: EgressProxy | None = None) -> None:
-        """`proxy` has the profile `provider_profile`; None where no language model is asked."""
+        """`proxy` has the profile `provider_profile`; None where no language model is asked.
+
+        Raises:
+            InvalidInput: the settings choose the copy adapter `local`, which needs a loopback that a stage does not have.
+        """
+        if settings.copy_adapter == "local":
+            raise InvalidInput(
+                "The copy adapter `local` is for `recaster copy` and `recaster remix`: a worker's stages are locked up "
+                "without the loopback port that it listens on. Set RECASTER_COPY_ADAPTER to `formula` or `provider`.",
+                field="copy_adapter",
+                value="local",
+                limit="formula, provider",
+            )
         self._settings = settings
         self._proxy = proxy
         self._models = ModelStore(settings.folder("models"))
