@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -104,10 +104,10 @@ def place(text: str) -> tuple[Box, int]:
     return layout.box, len(layout.lines)
 
 
-def room(video: Video) -> Fits:
+def room(lines: tuple[CopyLine, ...]) -> Fits:
     """Return what asks the drawing code whether a text fits where the old one stood."""
     drawer = SkiaTextDrawer()
-    texts = {line.id: line.text for line in video.lines}
+    texts = {line.id: line.text for line in lines}
 
     @cache
     def fits(line_id: str, text: str) -> FitVerdict:
@@ -120,7 +120,7 @@ def room(video: Video) -> Fits:
 
 def run(video: Video, brand: BrandProfile, language: str, seed: int = 0) -> Outcome:
     """Let the embedded adapter write one video."""
-    fits = room(video)
+    fits = room(video.lines)
     for line in video.lines:
         place(line.text)
     request = CopyRequest(video.lines, brand, language, seed=seed)
@@ -140,15 +140,11 @@ def run_all(videos: tuple[Video, ...], language: str | None, *, bank: bool) -> l
     for number, video in enumerate(videos):
         brand = brands[number % len(brands)]
         brand = brand if bank else without_bank(brand)
-        found.append(run(video, replace_language(brand, language or video.language), language or video.language))
+        target = language or video.language
+        found.append(run(video, replace_language(brand, target), target, seed=number))
     return found
 
 
 def replace_language(brand: BrandProfile, language: str) -> BrandProfile:
     """The brand as it works in a language."""
     return brand.model_copy(update={"primary_language": language})
-
-
-def shorter(video: Video, count: int) -> Video:
-    """The video's first lines."""
-    return replace(video, lines=video.lines[:count])

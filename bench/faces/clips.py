@@ -38,7 +38,7 @@ class Scene:
     poster: Path | None = None
     """Picture of another face that hangs on the wall."""
     occluder: str = ""
-    """`dark`: a dark bar passes in front of the mouth."""
+    """`dark` or `skin`: a bar of that colour passes in front of the mouth."""
 
 
 def write_clip(scene: Scene, persona: Persona, selfie: Path, models: FaceModels, target: Path) -> None:
@@ -75,7 +75,7 @@ def write_clip(scene: Scene, persona: Persona, selfie: Path, models: FaceModels,
             if scene.glasses:
                 _draw_glasses(image, now)
             if scene.occluder:
-                _draw_bar(image, mask, now, index / count)
+                _draw_bar(image, mask, now, index / count, scene.occluder)
             hidden[index] = cv2.resize(mask, (width // 4, height // 4), interpolation=cv2.INTER_NEAREST)
             noise = grain.standard_normal((height // 2 + 1, width // 2 + 1)).astype(np.float32) * scene.noise
             large = cv2.resize(noise, (width, height))
@@ -172,12 +172,16 @@ def _draw_glasses(image: Image, points: np.ndarray) -> None:
     cv2.line(image, bridge[0], bridge[1], (30, 28, 28), thick, cv2.LINE_AA)
 
 
-def _draw_bar(image: Image, mask: Image, points: np.ndarray, share: float) -> None:
+def _draw_bar(image: Image, mask: Image, points: np.ndarray, share: float, kind: str) -> None:
     unit = float(np.ptp(points[:, 0]))
     x = points[:, 0].min() + unit * (1.6 * share - 0.3)
     y = float(points[13, 1])
     box = np.array([[x - 0.1 * unit, y - 0.25 * unit], [x + 0.1 * unit, y - 0.2 * unit],
                     [x + 0.16 * unit, y + 1.5 * unit], [x - 0.06 * unit, y + 1.5 * unit]])  # fmt: skip
     corners = np.round(box * 16).astype(np.int32)
-    cv2.fillConvexPoly(image, corners, (35, 30, 32), cv2.LINE_AA, 4)
+    color = (35.0, 30.0, 32.0)
+    if kind == "skin":
+        cheek = points[[50, 280], :2].astype(int)
+        color = tuple(float(value) for value in np.mean([image[y, x] for x, y in cheek], axis=0))
+    cv2.fillConvexPoly(image, corners, color, cv2.LINE_AA, 4)
     cv2.fillConvexPoly(mask, corners, 255, cv2.LINE_8, 4)

@@ -27,11 +27,14 @@ from truth_items import FONTS, RECIPES, Item, items
 from recaster.media.overlays import (
     Appearance,
     DoesNotFit,
+    NewText,
     OverlayTrack,
     SafeZone,
     SkiaTextDrawer,
     TemporalEraser,
+    TextLayout,
     appearance,
+    lay_out_in_place,
 )
 from recaster.media.quality import ssim
 from recaster.media.video import read_frames
@@ -72,12 +75,18 @@ def round_trips(item: Item, tracks: tuple[OverlayTrack, ...], pictures: Path | N
     eraser.prepare(item.burned, facts, item.shots(), tracks)
     drawer = SkiaTextDrawer()
     found = []
+    layouts: dict[str, TextLayout | None] = {}
+    for track in (track for tracks_then in wanted.values() for track in tracks_then):
+        try:
+            new = {track.id: NewText(track, track.text, track.style)}
+            layouts |= lay_out_in_place(item.burned, facts, drawer, new)
+        except DoesNotFit:
+            layouts[track.id] = None
     for frame in read_frames(item.burned):
         erased = eraser.erase(frame)
         for track in wanted.get(frame.index, []):
-            try:
-                layout = drawer.layout(track.text, track.style, track.box, (facts.width, facts.height))
-            except DoesNotFit:
+            layout = layouts[track.id]
+            if layout is None:
                 found.append(Trip(f"{item.name}/{track.id}", item.recipe, 0.0, 100.0, 1.0, 0.0))
                 continue
             look = appearance(track, frame.index) or Appearance()

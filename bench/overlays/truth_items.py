@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import emoji
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from recaster.media.overlays import (
     OverlayRole,
     OverlayTrack,
     Shadow,
+    SkiaTextDrawer,
     Slab,
     Stroke,
     TextStyle,
@@ -92,13 +94,20 @@ class Item:
 
     def tracks(self) -> tuple[OverlayTrack, ...]:
         """The true overlays as the reader would describe them at its best."""
-        found = [self._track(entry) for entry in self.truth["tracks"]]
+        count = self.truth["video"]["frames"]  # on a short clip some overlays reach beyond its end
+        found = [self._track(entry) for entry in self.truth["tracks"] if entry["start_frame"] < count]
+        wanted: dict[int, list[int]] = {}
+        for number, track in enumerate(found):
+            wanted.setdefault(track.reference_frame, []).append(number)
+        for index, mask in enumerate(self.masks()):
+            for number in wanted.get(index, []):
+                found[number] = _with_true_box(found[number], mask)
         found.sort(key=lambda track: (track.first_frame, track.box[1]))
         return tuple(found)
 
     def _track(self, entry: dict[str, Any]) -> OverlayTrack:
         style = _style(entry["style"])
-        first, last = entry["start_frame"], entry["end_frame"] - 1
+        first, last = entry["start_frame"], min(entry["end_frame"], self.truth["video"]["frames"]) - 1
         spelled = entry["animation"]
         kinds = {"none": "none", "fade": "fade", "pop": "pop"}
         enter = Animation(kinds[spelled["in"]], spelled["in_frames"])  # type: ignore[arg-type]
@@ -148,6 +157,31 @@ def items(folder: Path, recipes: tuple[str, ...] = RECIPES, seeds: tuple[int, ..
             if truth.is_file():
                 found.append(Item(truth.parent, json.loads(truth.read_text())))
     return found
+
+
+def _with_true_box(track: OverlayTrack, mask: Mask) -> OverlayTrack:
+    """The track with its box, and its slab's padding, as they are painted: the parts of the mask that touch its lines."""
+    seed = np.zeros_like(mask)
+    dx, dy = track.offset_at(track.reference_frame)
+    for line in track.lines:
+        for polygon in (line.polygon, *(one.polygon for one in line.emoji)):
+            cv2.fillConvexPoly(seed, np.round(np.array(polygon) + np.array([dx, dy])).astype(np.int32), 255)
+    _, labels = cv2.connectedComponents(cv2.bitwise_or(mask, seed))
+    own = np.isin(labels, np.setdiff1d(np.unique(labels[seed > 0]), [0])) & (mask > 0)
+    if not own.any() or track.style.active_slab is not None:  # the box of the word being said is not the block's
+        return track
+    ys, xs = np.nonzero(own)
+    box = (float(xs.min() - dx), float(ys.min() - dy), float(xs.max() + 1 - dx), float(ys.max() + 1 - dy))
+    style = track.style
+    if style.slab is not None and style.rotation == 0:
+        size = mask.shape[::-1]
+        drawn = SkiaTextDrawer().layout(track.text, replace(style, slab=None), (0, 0, *size), size, max_lines=9)
+        rows = len(track.lines) - 1
+        wide = max(line.width for line in drawn.lines) / drawn.scale
+        high = (drawn.line_top + drawn.line_bottom) / drawn.scale + rows * style.line_spacing * style.size
+        padding_x, padding_y = (box[2] - box[0] - wide) / 2, (box[3] - box[1] - high) / 2
+        style = replace(style, slab=replace(style.slab, padding_x=max(1.0, padding_x), padding_y=max(1.0, padding_y)))
+    return replace(track, box=box, style=style)
 
 
 def _style(entry: dict[str, Any]) -> TextStyle:

@@ -30,7 +30,6 @@ def run_stage(
     *,
     progress: Callable[[int, int], None],
     is_cancelled: Callable[[], bool],
-    sandbox: object = None,
     pause: Callable[[], None] = lambda: time.sleep(0.002),
 ) -> dict[str, Any]:
     """Do what the stage's name says, in a few parts with a pause before each."""
@@ -57,7 +56,7 @@ def _analyse(request: Mapping[str, Any]) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ANALYSIS_FILES:
         (folder / name).write_text(f"{name} of {request['sha256']}")
-    return {"overlays": 0, "faces": 1}
+    return {"overlays": 0, "faces": 1, "measured": {}}
 
 
 def _adapt(request: Mapping[str, Any]) -> dict[str, Any]:

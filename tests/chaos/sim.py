@@ -22,6 +22,7 @@ from recaster.infra.egress import EgressError, EgressResponse
 from recaster.infra.settings import Settings
 from recaster.infra.storage import ObjectStore
 from recaster.remix.workflow import RemixWorkflow
+from recaster.service.sources.finding import SourceFinder
 
 
 class Crash(BaseException):
@@ -107,7 +108,8 @@ class SimWorker:
         self._killed = False
         settings = Settings(home=home, database_url=str(database.engine.url))
         self.work = settings.folder("work")
-        self._workflow = RemixWorkflow(settings, database, storage, threading.Semaphore(1), self._run_stage)
+        finder = SourceFinder(settings, database, local=lambda _: (), platform=None)
+        self._workflow = RemixWorkflow(settings, database, storage, threading.Semaphore(1), finder, self._run_stage)
         self._thread = threading.Thread(target=self._live, daemon=True)
         self._thread.start()
 
@@ -162,6 +164,10 @@ class SimWorker:
             self._engine.keep(session, self.job_id, name, result)
         self._pause()
         return result
+
+    def continue_later(self, workflow: str, job_id: str, **_: Any) -> None:
+        """Put a job off; no source of these histories has to be waited for."""
+        raise NotImplementedError(f"{workflow} {job_id}")
 
     def _live(self) -> None:
         self._go.acquire()

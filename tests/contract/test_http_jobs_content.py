@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +262,18 @@ def test_an_unforeseen_failure_shows_nothing_of_itself(
 def test_the_engine_knows_what_was_accepted(app: FastAPI, client: TestClient, accepted: dict[str, Any]) -> None:
     known = app.state.services.engine.statuses([accepted["jobId"], "job_01HZX3B8J6Q7R9T2V4W5Y6Z8A1"])
     assert known == {accepted["jobId"]: "ENQUEUED"}
+
+
+def test_the_engine_forgets_what_ended_long_ago(
+    app: FastAPI, client: TestClient, auth: Headers, accepted: dict[str, Any], ready: Any
+) -> None:
+    engine = app.state.services.engine
+    waiting = client.post(ready.path, json=ready.body, headers=auth).json()["jobId"]
+    engine.cancel(accepted["jobId"])
+    now = datetime.now(UTC)  # the engine keeps the machine's time
+    assert engine.forget(now - timedelta(days=1)) == 0
+    assert engine.forget(now + timedelta(days=1)) == 1
+    assert engine.statuses([accepted["jobId"], waiting]) == {waiting: "ENQUEUED"}
 
 
 def test_unknown_jobs(client: TestClient, auth: Headers) -> None:

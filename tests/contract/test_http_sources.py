@@ -291,3 +291,17 @@ def test_an_id_can_be_added_without_a_file(client: TestClient, auth: Headers, re
         path, files=form({"tiktokVideoId": ready.body["tiktokVideoId"], "rightsNote": "x"}), headers=auth
     )
     assert known.json()["error"]["details"]["subcode"] == "SOURCE_EXISTS"
+
+
+def test_a_repeated_addition_is_the_first_answer_whatever_the_platform_says_by_then(
+    client: TestClient, auth: Headers, ready: Any, platform: Platform, clock: ManualClock
+) -> None:
+    path = f"/v1/projects/{ready.project_id}/sources"
+    fields = form({"tiktokVideoId": UNKNOWN, "rightsNote": "Ours."})
+    keyed = {**auth, "Idempotency-Key": "k"}
+    first = client.post(path, files=fields, headers=keyed)
+    clock.advance(REMEMBERED)
+    platform.answer = InvalidTiktokId("Private.", reason="private")
+    again = client.post(path, files=fields, headers=keyed)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert (again.json(), again.headers["idempotent-replayed"]) == (first.json(), "true")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ import av
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from fake_tiktok import FakeTiktok
 from fastapi.testclient import TestClient
 
+from recaster.api.app import create_app
 from recaster.errors import MediaInvalid, SourceUnavailable
+from recaster.infra.child import describe_error, rebuild_error
 from recaster.infra.database import Database
+from recaster.infra.egress_proxy import EgressProxy
 from recaster.infra.settings import Settings
 from recaster.infra.storage import ObjectStore
 from recaster.remix.arrival import SourceArrival, put_off
@@ -22,10 +27,12 @@ from recaster.service.errors import InvalidTiktokId
 from recaster.service.fetching.errors import TryLater
 from recaster.service.fetching.model import SourceRetry
 from recaster.service.fetching.protocol import FetchedSource, SourceMetadata
+from recaster.service.fetching.ytdlp import source_profiles
 from recaster.service.jobs import service as jobs
 from recaster.service.jobs.model import Job
 from recaster.service.sources.finding import SourceFinder
 from recaster.service.sources.model import Source
+from recaster.service.sources.opening import open_finder
 
 pytestmark = pytest.mark.contract
 
@@ -109,8 +116,6 @@ def scene(
     settings: Settings, database: Database, storage: ObjectStore, auth: dict[str, str], ready: Any, world: Any,
     tmp_path: Path,
 ) -> Any:  # fmt: skip
-    from recaster.api.app import create_app
-
     chosen = settings.model_copy(update={"source_fetcher": "yt-dlp"})
     finder = SourceFinder(chosen, database, local=lambda _: (), platform=None)
     with TestClient(create_app(chosen, database=database, storage=storage, finder=finder)) as client:
@@ -195,9 +200,33 @@ def test_a_success_forgets_the_tries(scene: Scene) -> None:
 
 
 def test_the_wire_of_errors_keeps_what_the_ladder_needs() -> None:
-    from recaster.infra.child import describe_error, rebuild_error
-
     later = TryLater("Login.", signal="login", most_tries=3, then="login_required", platform_code=5)
     again = rebuild_error(describe_error(later))
     assert isinstance(again, TryLater)
     assert (again.signal, again.most_tries, again.then, again.details) == ("login", 3, "login_required", later.details)
+
+
+def test_from_the_request_to_the_kept_file_with_yt_dlp_on_a_tiktok_of_the_tests_own(
+    settings: Settings, database: Database, storage: ObjectStore, auth: dict[str, str], ready: Any, tmp_path: Path
+) -> None:
+    fake = FakeTiktok(tmp_path)
+    fake.video(ID, clip(tmp_path / "clip.mp4").read_bytes())
+    chosen = settings.model_copy(update={"source_fetcher": "yt-dlp", "source_ca_file": fake.ca_file})
+    with (
+        EgressProxy(source_profiles(chosen), resolver=fake.resolve, dial=fake.dial) as proxy,
+        open_finder(chosen, database, storage, proxy=proxy) as finder,
+        TestClient(create_app(chosen, database=database, storage=storage, finder=finder)) as client,
+    ):
+        accepted = client.post(ready.path, json={**ready.body, "tiktokVideoId": ID}, headers=auth)
+        assert accepted.status_code == 202, accepted.text
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        brought = SourceArrival(chosen, database, storage, finder).bring(
+            accepted.json()["jobId"], scratch, progress=lambda done, total: None, is_cancelled=lambda: False
+        )
+        container = client.get(f"/v1/content/{accepted.json()['containerIds'][0]}", headers=auth).json()
+    assert brought["fetchedWith"] == f"yt-dlp/{version('yt-dlp')}"
+    assert b"".join(storage.read(brought["key"])) == (tmp_path / "clip.mp4").read_bytes()
+    assert container["sourceCredit"] == "@maya.studies"
+    assert len(fake.requests(f"/video/{ID}")) == 2, "once for the request, once for the file"
+    fake.close()

@@ -36,6 +36,7 @@ WORKER = textwrap.dedent(
     from recaster.infra.settings import Settings
     from recaster.infra.storage import open_storage
     from recaster.remix.workflow import RemixWorkflow
+    from recaster.service.credits.service import capture
     from recaster.service.fetching.errors import TryLater
     from recaster.service.jobs import service as jobs
     from recaster.service.sources.finding import SourceFinder
@@ -58,6 +59,10 @@ WORKER = textwrap.dedent(
                 raise TryLater("Busy.", signal="transient")
             raise _Arrived()
 
+    def publish(session, job_id):
+        jobs.finish(session, jobs.locked_running(session, job_id))
+        capture(session, job_id)
+
     class _Arrived(Exception):
         pass
 
@@ -65,7 +70,7 @@ WORKER = textwrap.dedent(
         # What comes after the source is not what this test is about.
         def _remix(self, job_id, steps):
             source = self._source(job_id, steps)
-            steps.transaction_step("publish", lambda session: jobs.finish(session, jobs.locked_running(session, job_id)))
+            steps.transaction_step("publish", lambda session: publish(session, job_id))
 
         def _fetch(self, job_id):
             try:

@@ -15,6 +15,7 @@ from recaster.cli import models
 from recaster.cli.accounts import credits_app, keys_app, organizations_app, projects_app
 from recaster.cli.api import openapi
 from recaster.cli.console import fail
+from recaster.cli.copy import copy, formulas_app
 from recaster.cli.demo import demo
 from recaster.cli.doctor import doctor
 from recaster.cli.faces import persona_app, swap
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(models.app, name="models")
 app.add_typer(persona_app, name="persona")
+app.add_typer(formulas_app, name="formulas")
 app.add_typer(keys_app, name="keys")
 app.add_typer(projects_app, name="projects")
 app.add_typer(credits_app, name="credits")
@@ -51,6 +53,7 @@ app.command()(swap)
 app.command()(read)
 app.command()(erase)
 app.command()(reset)
+app.command("copy")(copy)
 app.command()(demo)
 app.command()(openapi)
 

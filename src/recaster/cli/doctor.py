@@ -100,8 +100,8 @@ def _home(settings: Settings) -> Finding:
 def _models(settings: Settings) -> Iterator[Finding]:
     for status in ModelStore(settings.folder("models")).status():
         found = f"{status.state}, {status.model.licence}, sha256 {status.model.sha256[:12]}…"
-        if status.state == "ok":
-            yield Finding(f"model {status.model.name}", "ok", found)
+        if status.state == "ok" or (status.model.optional and status.state == "missing"):
+            yield Finding(f"model {status.model.name}", "ok", f"{found}, optional" if status.model.optional else found)
         else:
             yield Finding(f"model {status.model.name}", "broken", found, "run `recaster models install`")
 

@@ -15,8 +15,6 @@ from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.media.faces import (
     FaceModels,
-    FaceSwapper,
-    MeshSwapper,
     Persona,
     analyse_faces,
     face_sheet,
@@ -25,6 +23,7 @@ from recaster.media.faces import (
 )
 from recaster.media.progress import Progress
 from recaster.media.video import VideoWriter, find_shots, probe, read_frames
+from recaster.remix.face_engines import FaceChoice, with_swapper
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -65,13 +64,15 @@ def swap(
     face: Annotated[
         int | None, typer.Option(help="Whose face: 1 is the first found. Default: the one on camera.")
     ] = None,
-    swapper: Annotated[str, typer.Option(help="`mesh`, the embedded method.")] = "mesh",
+    swapper: Annotated[
+        str | None, typer.Option(help="Who draws the face: `mesh` or `onnx:NAME`; otherwise what the settings choose.")
+    ] = None,
     sheet: Annotated[Path | None, typer.Option(help="Also write a picture of before and after, PNG.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Put a persona's face on the person on camera; everything else of the video stays."""
     models = _models()
-    engine = _swapper(swapper, models)
+    engine = FaceChoice.of(with_swapper(Settings(), swapper)).build(models)
     output.parent.mkdir(parents=True, exist_ok=True)
     with progress_bars() as bars:
         person = _persona(persona, models, bars.stage("persona"))
@@ -137,16 +138,10 @@ def pictures_in(folder: Path) -> list[Path]:
 
 def _models() -> FaceModels:
     store = ModelStore(Settings().folder("models"))
-    return FaceModels.of({model.name: store.path(model.name) for model in store.manifest.models})
+    return FaceModels.of(store.paths())
 
 
 def _persona(path: Path, models: FaceModels, progress: Progress) -> Persona:
     if path.is_dir():
         return prepare_persona(pictures_in(path), models, progress)
     return Persona.load(path)
-
-
-def _swapper(name: str, models: FaceModels) -> FaceSwapper:
-    if name != "mesh":
-        raise InvalidInput(f"There is no swapper called '{name}'.", field="swapper", value=name, limit="mesh")
-    return MeshSwapper(models)

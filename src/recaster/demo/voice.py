@@ -137,9 +137,8 @@ class Speech:
 
 def _sung(controls: NDArray[np.float64], seconds: int) -> Samples:
     length = seconds * SAMPLE_RATE
-    block = round(_STEP * SAMPLE_RATE)
-    times = np.arange(len(controls)) * block
-    full = [np.interp(np.arange(length), times, controls[:, column]) for column in range(6)]
+    edges = np.round(np.arange(len(controls) + 1) * _STEP * SAMPLE_RATE).astype(int)
+    full = [np.interp(np.arange(length), edges[:-1], controls[:, column]) for column in range(6)]
     pitch = np.where(full[5] > 0, full[5], 180.0)
     phase = np.cumsum(pitch / SAMPLE_RATE)
     # A rounded sawtooth has about the spectrum of a voice: every harmonic, falling with frequency.
@@ -151,7 +150,7 @@ def _sung(controls: NDArray[np.float64], seconds: int) -> Samples:
     result = np.zeros(length)
     states = np.zeros((3, 2))
     for number in range(len(controls)):
-        first, last = number * block, min(length, (number + 1) * block)
+        first, last = edges[number], edges[number + 1]
         piece = source[first:last]
         for rank, (width, gain) in enumerate(((90, 1.0), (120, 0.6), (190, 0.35))):
             filtered, states[rank] = _resonated(piece, controls[number, rank], width, states[rank])
@@ -165,11 +164,12 @@ def _resonated(
     """A second-order resonator with peak gain near one, run over a block with the state of the block before."""
     radius = float(np.exp(-np.pi * width / SAMPLE_RATE))
     angle = 2 * np.pi * frequency / SAMPLE_RATE
-    # y[n] = x[n] + 2 r cos(a) y[n-1] - r² y[n-2] in closed form: impulse response by convolution, and the old state as a decaying oscillation.
+    # y[n] = x[n] + 2 r cos(a) y[n-1] - r² y[n-2] in closed form: the impulse response by convolution, and the old state as
+    # a decaying oscillation.
     count = len(samples)
     powers = np.arange(count + 2)
     response = radius**powers * np.sin((powers + 1) * angle) / np.sin(angle)
     driven = np.convolve((1 - radius) * samples, response[:count])[:count]
     free = state[0] * response[1 : count + 1] - radius**2 * state[1] * response[:count]
     result = driven + free
-    return result, np.array([result[-1], result[-2] if count > 1 else state[0]])
+    return result, result[-2:][::-1].copy()

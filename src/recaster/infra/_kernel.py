@@ -96,17 +96,17 @@ def landlock_version() -> int:
     return max(0, int(_LIBC.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION_FLAG)))
 
 
-def landlock(readable: Iterable[Path], writable: Iterable[Path], connect_ports: Iterable[int] | None) -> None:
+def landlock(readable: Iterable[Path], writable: Iterable[Path], connect_ports: Iterable[int]) -> None:
     """Allow this process to read only beneath `readable`, to write only beneath `writable`.
 
-    `connect_ports`: TCP ports that may be connected to, None for all; where the kernel knows the rule (version 4).
+    `connect_ports`: TCP ports that may be connected to, where the kernel knows the rule (version 4).
     Paths that do not exist are left out.
     """
     version = landlock_version()
     if version == 0:
         raise OSError(errno.ENOSYS, "Landlock is not in this kernel, or is switched off")
     handled = _FS_ALL_BY_ABI.get(version, _FS_ALL)
-    network = _NET_BIND_TCP | _NET_CONNECT_TCP if version >= 4 and connect_ports is not None else 0
+    network = _NET_BIND_TCP | _NET_CONNECT_TCP if version >= 4 else 0
     attributes = struct.pack("=QQ", handled, network)[: 16 if version >= 4 else 8]
     ruleset = _checked(
         _LIBC.syscall(_LANDLOCK_CREATE_RULESET, attributes, len(attributes), 0), "landlock_create_ruleset"
@@ -115,7 +115,7 @@ def landlock(readable: Iterable[Path], writable: Iterable[Path], connect_ports: 
         for paths, access in ((readable, _FS_READ_FILE | _FS_READ_DIR | _FS_EXECUTE), (writable, handled)):
             for path in paths:
                 _allow_beneath(ruleset, path, access & handled)
-        for port in connect_ports or () if network else ():
+        for port in connect_ports if network else ():
             rule = struct.pack("=QQ", _NET_CONNECT_TCP, port)
             _checked(
                 _LIBC.syscall(_LANDLOCK_ADD_RULE, ruleset, _LANDLOCK_RULE_NET_PORT, rule, 0), "landlock_add_rule(port)"

@@ -122,8 +122,6 @@ class EgressProxy:
         self._port = 0
         self.refusals: Counter[str] = Counter()
         """How many connections were refused or cut, by verdict."""
-        self.served = 0
-        """How many connections were let through."""
 
     def __enter__(self) -> EgressProxy:
         return self.start()
@@ -162,9 +160,9 @@ class EgressProxy:
         """Path of the Unix socket, for clients in a network of their own."""
         return str(Path(self._folder) / "proxy.sock")
 
-    def url(self, profile: str, *, port: int = 0) -> str:
-        """Return what a client of `profile` uses as its proxy; `port` where it reaches us by another one."""
-        return f"http://{profile}:{self._tokens[profile]}@127.0.0.1:{port or self._port}"
+    def url(self, profile: str) -> str:
+        """Return what a client of `profile` uses as its proxy."""
+        return f"http://{profile}:{self._tokens[profile]}@127.0.0.1:{self._port}"
 
     # ---- the thread -------------------------------------------------------------------------------------------------
 
@@ -198,7 +196,6 @@ class EgressProxy:
             chosen = self._authenticate(headers)
             profile = chosen.name
             far = await self._connect(chosen, method, target, headers, writer)
-            self.served += 1
             await _join(reader, writer, *far, chosen)
         except _Refused as refused:
             self.refusals[refused.verdict] += 1

@@ -1,4 +1,4 @@
-"""The durable engine behind a port of ten functions: queue work in our transaction, run it, survive a kill.
+"""The durable engine behind a port of a dozen functions: queue work in our transaction, run it, survive a kill.
 
 Built on DBOS (MIT) over the same database as our tables. `EngineClient` stands in the API process and only writes;
 `EngineWorker` runs the workflows. A workflow is a function `(job_id) -> None` whose side effects all happen in
@@ -14,7 +14,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
@@ -31,6 +31,9 @@ APPLICATION_VERSION: Final = "1"
 """Never changes: by default the engine hashes the code, and then an edit would strand every running job."""
 QUEUE: Final = "jobs"
 """All jobs wait in one queue, partitioned by organization so that a full one starves nobody."""
+
+ENDED: Final = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+"""What the engine calls a workflow that will not run again."""
 
 _SCHEMA = "dbos"
 _BATCH = 500
@@ -101,26 +104,30 @@ class EngineClient:
         self._client.resume_workflows(list(job_ids), queue_name=QUEUE)
 
     def status(self, job_id: str) -> str | None:
-        """Return the engine's word for the job (`ENQUEUED`, `PENDING`, `SUCCESS`, …), None if it does not know it.
-
-        Of a job that was put off, it is the word for its last workflow.
-        """
-        found = {
-            str(workflow.workflow_id): workflow for workflow in self._client.list_workflows(workflow_id_prefix=job_id)
-        }
-        numbers = [int(name.partition(".")[2]) for name in found if name.startswith(f"{job_id}.")]
-        last = found.get(f"{job_id}.{max(numbers)}" if numbers else job_id)
-        return str(last.status) if last is not None else None
+        """Return the engine's word for the job (`ENQUEUED`, `PENDING`, `SUCCESS`, …), None if it does not know it."""
+        return self.statuses([job_id]).get(job_id)
 
     def statuses(self, job_ids: Sequence[str]) -> dict[str, str]:
-        """Return the engine's word for each of the jobs that it knows."""
-        found: dict[str, str] = {}
+        """Return the engine's word for each of the jobs that it knows; of one that was put off, for its last workflow."""
+        last: dict[str, tuple[int, str]] = {}
         for start in range(0, len(job_ids), _BATCH):
             part = self._client.list_workflows(
-                workflow_ids=list(job_ids[start : start + _BATCH]), load_input=False, load_output=False
+                workflow_id_prefix=list(job_ids[start : start + _BATCH]), load_input=False, load_output=False
             )
-            found |= {workflow.workflow_id: str(workflow.status) for workflow in part}
-        return found
+            for workflow in part:
+                job_id, _, number = str(workflow.workflow_id).partition(".")
+                last[job_id] = max(last.get(job_id, (-1, "")), (int(number or 0), str(workflow.status)))
+        return {job_id: status for job_id, (_, status) in last.items()}
+
+    def forget(self, before: datetime) -> int:
+        """Remove the engine's records of workflows that ended before a moment; return how many there were."""
+        removed = 0
+        while ended := self._client.list_workflows(
+            status=list(ENDED), completed_before=before.isoformat(), limit=_BATCH, load_input=False, load_output=False
+        ):
+            self._client.delete_workflows([workflow.workflow_id for workflow in ended])
+            removed += len(ended)
+        return removed
 
     def pending_of(self, executor_ids: Sequence[str]) -> list[str]:
         """Return the jobs that the named workers have begun and not ended."""

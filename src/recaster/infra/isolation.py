@@ -9,10 +9,13 @@ import socket
 import tempfile
 from pathlib import Path
 
+import structlog
+
 from recaster.infra.child import ChildReport, run_in_child
 from recaster.infra.sandbox import STEPS, Isolation, IsolationMissing, IsolationStep, SandboxPolicy
 from recaster.infra.settings import Settings
 
+_LOG = structlog.get_logger(__name__)
 _MEMORY_BYTES = 1_000_000_000
 _SECONDS = 30.0
 
@@ -49,15 +52,15 @@ def examine_isolation() -> Isolation:
 
 
 def require_isolation(settings: Settings) -> None:
-    """Refuse to go on where the settings ask for `strict` isolation and a step does not hold.
+    """Refuse to go on where the settings ask for `strict` isolation and a step does not hold; else say so in the log.
 
     Raises:
         IsolationMissing: names the steps.
     """
-    if settings.isolation != "strict":
-        return
     missing = examine_isolation().missing
-    if missing:
+    if missing and settings.isolation != "strict":
+        _LOG.warning("isolation incomplete", missing={step.name: step.reason for step in missing})
+    elif missing:
         raise IsolationMissing(
             "The isolation of untrusted files does not hold on this machine: "
             + "; ".join(f"{step.name} ({step.reason})" for step in missing)

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -46,6 +46,8 @@ class ModelFile:
     purpose: str
     licence: str
     commercial_use: bool
+    optional: bool = False
+    """Whether the product runs without it; such a file is installed only when it is named."""
 
     @property
     def file_name(self) -> str:
@@ -59,6 +61,11 @@ class ModelManifest:
 
     wheels: dict[str, Wheel]
     models: tuple[ModelFile, ...]
+
+    @property
+    def required(self) -> tuple[ModelFile, ...]:
+        """The models without which the product does not run."""
+        return tuple(model for model in self.models if not model.optional)
 
     def model(self, name: str) -> ModelFile:
         """Return the declaration of `name`, or raise `InvalidInput` naming what exists."""
@@ -110,23 +117,30 @@ class ModelStore:
             if status.state != "ok":
                 raise ModelMissing(
                     f"The model file '{name}' ({status.model.purpose}) is {status.state} at {status.path}. "
-                    "Run `recaster models install`.",
+                    f"Run `recaster models install{f' {name}' if status.model.optional else ''}`.",
                     model=name,
                     state=status.state,
                 )
             self._checked[name] = status.path
         return self._checked[name]
 
+    def paths(self) -> dict[str, Path]:
+        """Return the checked paths of all that the product needs, by name; raises as `path`."""
+        return {model.name: self.path(model.name) for model in self.manifest.required}
+
     def status(self) -> tuple[ModelStatus, ...]:
         """Check every declared file."""
         return tuple(self._status(model) for model in self.manifest.models)
 
-    def install(self, report: Callable[[str], None] = lambda line: None) -> int:
+    def install(self, report: Callable[[str], None] = lambda line: None, names: Sequence[str] = ()) -> int:
         """Bring in what is missing and return how many files were written. Needs no network when nothing is missing.
 
-        Raises `ModelMissing` when a wheel cannot be had or does not have its hash.
+        `names` are the files that are wanted; without any, all that the product needs.
+
+        Raises `ModelMissing` when a wheel cannot be had or does not have its hash, `InvalidInput` for an unknown name.
         """
-        wanted = [status.model for status in self.status() if status.state != "ok"]
+        asked = [self.manifest.model(name) for name in names] or self.manifest.required
+        wanted = [model for model in asked if self._status(model).state != "ok"]
         by_wheel: dict[str, list[ModelFile]] = {}
         for model in wanted:
             by_wheel.setdefault(model.wheel, []).append(model)

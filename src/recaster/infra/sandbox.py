@@ -65,6 +65,8 @@ class SandboxPolicy:
     network: Network = "none"
     proxy_socket: str = ""
     """Path of the proxy's Unix socket, for `network="proxy"`."""
+    proxy_port: int = 0
+    """Port of the proxy on the machine's loopback, where the child cannot have a network of its own."""
     memory_bytes: int = 1_000_000_000
     """Address space."""
     cpu_seconds: int = 30
@@ -199,9 +201,9 @@ def _give_up_privileges() -> None:
 def _close_files(policy: SandboxPolicy, port: int) -> None:
     readable = [Path(path) for path in (*runtime_paths(), *policy.readable)]
     writable = [Path(path) for path in (*policy.writable, *_DEVICES)]
-    # In its own network namespace with a way out, a process may only reach the port that leads to the proxy.
-    ports = (port,) if port else (() if policy.network == "none" else None)
-    _kernel.landlock(readable, writable, ports)
+    # Beside the network namespace, or in place of one that could not be had: only the port that leads to the proxy.
+    way_out = port or policy.proxy_port
+    _kernel.landlock(readable, writable, (way_out,) if policy.network == "proxy" and way_out else ())
 
 
 def _close_calls(policy: SandboxPolicy) -> None:

@@ -91,12 +91,40 @@ class Settings(BaseSettings):
         default=5.0, ge=0, le=30, description="How long a duplicate in flight waits for the first."
     )
 
-    copy_adapter: Literal["formula", "provider"] = Field(
-        default="formula", description="Who writes the texts: embedded, or a language model."
+    copy_adapter: Literal["formula", "provider", "local"] = Field(
+        default="formula",
+        description="Who writes the texts: embedded formulas, a language model, or the small model on this machine.",
     )
-    copy_base_url: str = Field(default="", description="Base URL of the OpenAI-compatible provider.")
+    copy_formulas: Path | None = Field(
+        default=None, description="Folder with formulas of one's own (`<language>/*.toml`) beside the packaged ones."
+    )
+    copy_family: Literal["openai", "anthropic", "google"] = Field(
+        default="openai", description="Protocol of the provider; `openai` serves every OpenAI-compatible server."
+    )
+    copy_base_url: str = Field(default="", description="Base URL of the provider; empty means the family's own.")
     copy_model: str = Field(default="", description="Model name at the provider.")
     copy_api_key: SecretStr = Field(default=SecretStr(""), description="API key of the provider.")
+    copy_second_family: Literal["openai", "anthropic", "google"] = Field(
+        default="openai", description="Protocol of the second provider."
+    )
+    copy_second_base_url: str = Field(default="", description="Base URL of the second provider.")
+    copy_second_model: str = Field(default="", description="Model asked where the first one fails; empty means none.")
+    copy_second_api_key: SecretStr = Field(default=SecretStr(""), description="API key of the second provider.")
+    copy_timeout_seconds: float = Field(
+        default=60.0, gt=0, le=600, description="Longest wait for one answer of a model."
+    )
+    copy_deadline_seconds: float = Field(
+        default=180.0, gt=0, le=1800, description="Longest time with models for one video, corrections included."
+    )
+    copy_max_total_tokens: int = Field(
+        default=40_000, ge=1000, description="Most tokens for one video, sent and received."
+    )
+    copy_local_threads: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Threads of the model on this machine; more than one stalls on a busy machine.",
+    )
 
     face_swapper: str = Field(
         default="mesh",
@@ -204,7 +232,10 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="`redis://…` of the server that counts request budgets, if there is one."
     )
     event_retention_days: int = Field(
-        default=30, ge=1, le=3650, description="How long events and ended webhook deliveries are kept."
+        default=30,
+        ge=1,
+        le=3650,
+        description="How long events, ended webhook deliveries and the engine's records of ended jobs are kept.",
     )
 
     @field_validator("home", mode="after")

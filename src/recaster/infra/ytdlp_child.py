@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -86,14 +87,10 @@ class _Session:
             for name, key in (("device_id", "deviceId"), ("app_info", "appInfo"), ("api_hostname", "apiHostname"))
             if options.get(key)
         }
-        proxy = request["proxy"]
-        if request.get("_proxyPort"):
-            # In a network of its own this process reaches the proxy through a relay on its own loopback.
-            proxy = proxy.rsplit(":", 1)[0] + f":{request['_proxyPort']}"
         parameters: dict[str, Any] = {
             "quiet": True, "no_warnings": True, "noprogress": True, "no_color": True, "cachedir": False,
             "socket_timeout": request["socketSeconds"], "retries": 0, "extractor_retries": 1,
-            "proxy": proxy, "cookiefile": io.StringIO(options["cookies"]) if options.get("cookies") else None,
+            "proxy": os.environ["HTTPS_PROXY"], "cookiefile": io.StringIO(options["cookies"]) if options.get("cookies") else None,
             "extractor_args": {"tiktok": arguments}, "nopart": True, "updatetime": False, "check_formats": False,
             "postprocessors": [], "external_downloader": {}, "usenetrc": False, "allowed_extractors": ["tiktok.*"],
             "compat_opts": {"no-certifi"} if options.get("caFile") else set(), "js_runtimes": {},

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recaster.errors import ModelMissing
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.media.copywriting import CopyAdapter, FormulaAdapter
-from recaster.media.copywriting.provider import ProviderAdapter, ProviderSettings
+from recaster.media.copywriting.local import LocalAdapter
+from recaster.media.copywriting.provider import ModelAddress, ProviderAdapter, ProviderSettings
 from recaster.media.faces import FaceIdentifier, FaceModels, FaceSwapper
 from recaster.media.overlays import (
     RapidTextReader,
@@ -23,6 +25,9 @@ from recaster.media.overlays import (
 )
 from recaster.remix.face_engines import FaceChoice
 
+LOCAL_MODEL = "smollm2"
+"""Name of the model file that the copy adapter `local` runs."""
+
 
 def engine_choice(settings: Settings, models: ModelStore) -> dict[str, Any]:
     """Return as JSON what a child process needs to build its engines; every model file is checked here.
@@ -34,8 +39,10 @@ def engine_choice(settings: Settings, models: ModelStore) -> dict[str, Any]:
     """
     faces = FaceChoice.of(settings)
     faces.loaded()
-    paths = {model.name: str(models.path(model.name)) for model in models.manifest.models}
-    return {"models": paths, "faces": faces.to_json()}
+    paths = models.paths()
+    if settings.copy_adapter == "local":
+        paths[LOCAL_MODEL] = models.path(LOCAL_MODEL)
+    return {"models": {name: str(path) for name, path in paths.items()}, "faces": faces.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +94,42 @@ class Engines:
 
     def copy_adapter(self) -> CopyAdapter:
         """Return the copy adapter of the settings."""
-        formulas = FormulaAdapter()
-        if self.settings.copy_adapter == "formula":
-            return formulas
-        provider = ProviderSettings(
-            base_url=self.settings.copy_base_url,
-            model=self.settings.copy_model,
-            api_key=self.settings.copy_api_key.get_secret_value(),
+        return copy_adapter(self.settings, self.models.get(LOCAL_MODEL))
+
+
+def copy_adapter(settings: Settings, local_model: Path | None) -> CopyAdapter:
+    """Return the copy adapter of the settings. `local_model` is the file of the model `local` runs."""
+    formulas = FormulaAdapter(settings.copy_formulas)
+    if settings.copy_adapter == "formula":
+        return formulas
+    if settings.copy_adapter == "local":
+        if local_model is None:
+            raise ModelMissing(
+                f"The copy adapter `local` needs the model file '{LOCAL_MODEL}'. Run `recaster models install "
+                f"{LOCAL_MODEL}`.",
+                model=LOCAL_MODEL,
+            )
+        return LocalAdapter(
+            local_model,
+            formulas,
+            threads=settings.copy_local_threads,
+            timeout_seconds=settings.copy_timeout_seconds,
+            deadline_seconds=settings.copy_deadline_seconds,
         )
-        return ProviderAdapter(provider, formulas)
+    second = ModelAddress(
+        settings.copy_second_model,
+        settings.copy_second_family,
+        settings.copy_second_base_url,
+        settings.copy_second_api_key.get_secret_value(),
+    )
+    provider = ProviderSettings(
+        base_url=settings.copy_base_url,
+        model=settings.copy_model,
+        api_key=settings.copy_api_key.get_secret_value(),
+        family=settings.copy_family,
+        second=second if second.model else None,
+        max_total_tokens=settings.copy_max_total_tokens,
+        timeout_seconds=settings.copy_timeout_seconds,
+        deadline_seconds=settings.copy_deadline_seconds,
+    )
+    return ProviderAdapter(provider, formulas)

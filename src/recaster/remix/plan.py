@@ -6,9 +6,9 @@ It is plain JSON that a person can read, edit and render again. It holds no pixe
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from recaster.errors import InvalidInput
 from recaster.infra.files import atomic_file
@@ -63,6 +63,8 @@ class RemixPlan(PlanPart):
     """BCP 47 tag of the new texts."""
     copy_adapter: str
     """Name and version of the adapter that wrote the texts, with its prompt version where it has one."""
+    copy_settings: dict[str, Any] = Field(default_factory=dict)
+    """What decided the texts beside brand and source: model, prompt version and digest, limits, tokens. Never a key."""
     engines: dict[str, str]
     """Which reader, eraser, drawer and swapper the plan was made for, by role."""
     overlays: tuple[PlannedOverlay, ...]

@@ -6,7 +6,7 @@ They know the order of the work inside a stage and nothing of jobs, credits or H
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,9 +18,9 @@ import regex
 
 from recaster.errors import MediaInvalid, OutputRejected
 from recaster.infra.files import atomic_file
-from recaster.media.copywriting import BrandProfile, CopyLine, CopyRequest, FitVerdict
+from recaster.media.copywriting import BrandProfile, CopyLine, CopyRequest, Fits, FitVerdict, classify
 from recaster.media.faces import FaceTrack, Persona, analyse_faces, judge, similarity
-from recaster.media.overlays import Box, OverlayTrack, TextDrawer, TextLayout, appearance
+from recaster.media.overlays import Box, NewText, OverlayTrack, TextDrawer, TextLayout, appearance, lay_out_in_place
 from recaster.media.progress import Progress, silent
 from recaster.media.quality import Inspection, Measure, at_least, at_most, inspect_timing, text_similarity
 from recaster.media.video import Image, VideoFacts, VideoWriter, find_shots, probe, read_chosen, read_frames, read_times
@@ -80,29 +80,14 @@ def adapt(
         NoFaceFound, FaceUnsuitable: there is nobody whose face can be replaced.
     """
     on_camera = analysis.faces.require_on_camera()
-    drawer = engines.drawer()
     size = (analysis.facts.width, analysis.facts.height)
     tracks = {track.id: track for track in analysis.overlays}
-
-    def fits(line_id: str, text: str) -> FitVerdict:
-        track = tracks[line_id]
-        report = drawer.fits(text, track.style, track.box, size, max_lines=_most_lines(track))
-        return FitVerdict(report.fits and not report.missing_glyphs, report.max_graphemes)
-
+    fits = room(analysis.overlays, analysis.facts, engines.drawer())
     request = CopyRequest(
-        tuple(
-            CopyLine(
-                id=track.id,
-                role=track.role,
-                text=_one_line(track.text),
-                max_graphemes=fits(track.id, _one_line(track.text)).max_graphemes,
-                seconds=float(_seconds(track, analysis.facts)),
-            )
-            for track in analysis.overlays
-            if _one_line(track.text)
-        ),
+        copy_lines(analysis.overlays, analysis.facts, fits),
         brand,
         brand.primary_language,
+        seed=int(analysis.sha256[:8], 16),
     )
     result = engines.copy_adapter().adapt(request, fits, progress)
     overlays = []
@@ -112,7 +97,7 @@ def adapt(
         overlays.append(
             PlannedOverlay(
                 track_id=line.id,
-                role=track.role,
+                role=line.role,
                 action="replace" if replaced else "keep",
                 source_text=line.source_text,
                 text=line.text,
@@ -142,9 +127,41 @@ def adapt(
         frame_count=analysis.facts.frame_count,
         language=brand.primary_language,
         copy_adapter=result.adapter,
+        copy_settings=dict(result.settings),
         engines=engines.names,
         overlays=tuple(overlays),
         faces=faces,
+    )
+
+
+def room(overlays: Sequence[OverlayTrack], facts: VideoFacts, drawer: TextDrawer) -> Fits:
+    """Return what tells whether a text has room where an overlay stood, measured with the real font."""
+    tracks = {track.id: track for track in overlays}
+
+    def fits(line_id: str, text: str) -> FitVerdict:
+        track = tracks[line_id]
+        size = (facts.width, facts.height)
+        report = drawer.fits(text, track.style, track.box, size, max_lines=_most_lines(track))
+        return FitVerdict(report.fits and not report.missing_glyphs, report.max_graphemes)
+
+    return fits
+
+
+def copy_lines(overlays: Sequence[OverlayTrack], facts: VideoFacts, fits: Fits) -> tuple[CopyLine, ...]:
+    """Return the overlays as lines to be rewritten, in order of appearance, with their roles told."""
+    texts = {track.id: _one_line(track.text) for track in overlays}
+    return classify(
+        tuple(
+            CopyLine(
+                id=track.id,
+                role=track.role,
+                text=texts[track.id],
+                max_graphemes=fits(track.id, texts[track.id]).max_graphemes,
+                seconds=float(_seconds(track, facts)),
+            )
+            for track in overlays
+            if texts[track.id]
+        )
     )
 
 
@@ -175,7 +192,12 @@ def render(
     tracks = {track.id: track for track in analysis.overlays}
     replaced = [overlay for overlay in plan.overlays if overlay.action == "replace"]
     drawer = engines.drawer()
-    layouts = {overlay.track_id: _layout(drawer, overlay, tracks[overlay.track_id], facts) for overlay in replaced}
+    layouts = lay_out_in_place(
+        clip,
+        facts,
+        drawer,
+        {overlay.track_id: NewText(tracks[overlay.track_id], overlay.text, overlay.style) for overlay in replaced},
+    )
     eraser = engines.eraser()
     eraser.prepare(
         clip,
@@ -278,12 +300,6 @@ def published_overlays(clip: Path, analysis: SourceAnalysis, plan: RemixPlan) ->
             }
         )
     return entries
-
-
-def _layout(drawer: TextDrawer, overlay: PlannedOverlay, track: OverlayTrack, facts: VideoFacts) -> TextLayout:
-    return drawer.layout(
-        overlay.text, overlay.style, track.box, (facts.width, facts.height), max_lines=_most_lines(track)
-    )
 
 
 def _most_lines(track: OverlayTrack) -> int:

@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Protocol
 
 import sqlalchemy as sa
 import structlog
 
 from recaster.infra.database import Database, open_database
 from recaster.infra.egress import Egress
-from recaster.infra.engine import EngineClient, EngineWorker
+from recaster.infra.egress_proxy import EgressProxy
+from recaster.infra.engine import ENDED, EngineClient, EngineWorker
 from recaster.infra.logging import configure_logging
 from recaster.infra.sealing import Sealer
 from recaster.infra.settings import Settings
 from recaster.infra.storage import open_storage
-from recaster.remix.stage_runner import StageRunner
+from recaster.remix.stage_runner import StageRunner, StagesInChildren, provider_profile
 from recaster.remix.workflow import PersonaWorkflow, RemixWorkflow
+from recaster.service.fetching.ytdlp import source_profiles
 from recaster.service.jobs.service import fail, forgive_attempts, running_job_ids
 from recaster.service.sources.opening import open_finder
 from recaster.service.webhooks.delivery import DeliveryLoop, Dispatcher
@@ -33,8 +36,8 @@ GRACE_SECONDS = 5
 SETTLE_SECONDS = 30.0
 """How often a worker looks for jobs that nobody works on any more."""
 
-ENDED: Final = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
-"""What the engine calls a workflow that will not run again."""
+FORGET_SECONDS = 3600.0
+"""How often the engine's records of jobs that ended long ago are removed."""
 _LOG = structlog.get_logger(__name__)
 
 
@@ -61,10 +64,15 @@ def settle_abandoned(database: Database, engine: EngineStatus) -> list[str]:
 
 def _settle_now_and_then(settings: Settings, database: Database, stop: threading.Event) -> None:
     client = EngineClient(settings)
+    keep = timedelta(days=settings.event_retention_days)
+    next_forgetting = 0.0
     try:
         while not stop.wait(SETTLE_SECONDS):
             try:
                 settle_abandoned(database, client)
+                if time.monotonic() >= next_forgetting:
+                    client.forget(database.clock.now() - keep)
+                    next_forgetting = time.monotonic() + FORGET_SECONDS
             except (sa.exc.SQLAlchemyError, TimeoutError) as error:
                 _LOG.warning("abandoned jobs not looked for", error=str(error))
     finally:
@@ -78,7 +86,11 @@ def run_worker(settings: Settings, run_stage: StageRunner | None = None) -> None
     worker = EngineWorker(settings, database)
     heavy = threading.Semaphore(settings.render_slots)
     resources = ExitStack()
-    finder = resources.enter_context(open_finder(settings, database, open_storage(settings)))
+    proxy = resources.enter_context(
+        EgressProxy([*source_profiles(settings), provider_profile(settings)], allowed=settings.open_networks())
+    )
+    finder = resources.enter_context(open_finder(settings, database, open_storage(settings), proxy=proxy))
+    run_stage = run_stage or StagesInChildren(settings, proxy)
     remix = RemixWorkflow(settings, database, open_storage(settings), heavy, finder, run_stage)
     persona = PersonaWorkflow(settings, database, open_storage(settings), heavy, run_stage)
     worker.register("remix", lambda job_id: remix.run(job_id, worker))

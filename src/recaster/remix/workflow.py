@@ -22,10 +22,8 @@ from recaster.errors import Cancelled, ConsentMissing, InfluencerUnusable, Recas
 from recaster.infra.child import StageCrashed, describe_error, rebuild_error
 from recaster.infra.database import Database, OrganizationSession
 from recaster.infra.failpoints import Failpoint, reach
-from recaster.infra.sandbox import SandboxPolicy
 from recaster.infra.settings import Settings
 from recaster.infra.storage import ObjectStore, object_key
-from recaster.media.overlays import find_tesseract
 from recaster.remix.analysis import ANALYSIS_VERSION
 from recaster.remix.analysis import FILES as ANALYSIS_FILES
 from recaster.remix.arrival import SourceArrival, put_off
@@ -42,14 +40,8 @@ from recaster.service.sandbox import service as sandbox
 from recaster.service.sources import service as sources
 from recaster.service.sources.finding import SourceFinder
 
-READING_STAGES: Final = ("analyse", "render")
-"""Stages that read text, for which they may start Tesseract where it is installed."""
 STAGE_TRIES: Final = 2
 """How often a stage is started in one attempt when its process dies."""
-STAGE_CPU_SECONDS: Final = 6 * 3600
-"""Processor time of one stage, all its threads together."""
-STAGE_FILE_BYTES: Final = 4_000_000_000
-"""Size of a file that a stage writes: masks and plates of a clip are larger than the clip."""
 INFLUENCER_WAIT_SECONDS: Final = 3600
 """How long a job waits for an influencer that is being prepared."""
 _LONGEST_PAUSE: Final = 30
@@ -115,27 +107,8 @@ class _Workbench:
         reach(Failpoint.OBJECT_STORED)
         return key
 
-    def sandbox(self, job_id: str, name: str) -> SandboxPolicy:
-        """Return what a stage may do that decodes a stranger's bytes: read the models, write the job's scratch folder."""
-        settings = self.settings
-        return SandboxPolicy(
-            readable=(str(settings.models_folder), str(settings.engines_folder)),
-            writable=(str(self.scratch(job_id)),),
-            memory_bytes=settings.stage_memory_bytes,
-            cpu_seconds=STAGE_CPU_SECONDS,
-            file_bytes=STAGE_FILE_BYTES,
-            open_files=1024,
-            programs=name in READING_STAGES and find_tesseract() is not None,
-            strict=settings.isolation == "strict",
-        )
-
-    def stage(
-        self, job_id: str, stage: Stage, name: str, request: Mapping[str, Any], *, locked: bool = True
-    ) -> dict[str, Any]:
-        """Run one stage in a child process, with its progress going to the job row.
-
-        `locked=False` is for the one stage that decodes nothing and may have to ask a language model.
-        """
+    def stage(self, job_id: str, stage: Stage, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Run one stage, in a process of its own, with its progress going to the job row."""
         jobs.report(self.database, job_id, stage)
         reach(Failpoint.STAGE_BEGUN)
         crash: StageCrashed | None = None
@@ -144,10 +117,9 @@ class _Workbench:
                 with self._heavy:
                     result = self._run_stage(
                         name,
-                        request,
+                        {"scratch": str(self.scratch(job_id)), **request},
                         progress=lambda done, total: jobs.report(self.database, job_id, stage, done / max(total, 1)),
                         is_cancelled=lambda: jobs.is_cancelled(self.database, job_id),
-                        sandbox=self.sandbox(job_id, name) if locked else None,
                     )
                 reach(Failpoint.STAGE_DONE)
                 return result
@@ -358,7 +330,6 @@ class RemixWorkflow(_Workbench):
                 "plan": str(plan),
                 "engines": engines,
             },
-            locked=False,
         )
         return {"plan": self.keep(("jobs", job_id), plan)}
 

@@ -11,11 +11,16 @@ from typer.testing import CliRunner
 from recaster.cli import app
 from recaster.errors import InvalidInput
 from recaster.infra.database import open_database
+from recaster.infra.sealing import Sealer
 from recaster.infra.settings import Settings
 from recaster.service.auditing.model import AuditEntry
 from recaster.service.credits import service as credits
+from recaster.service.fetching import secrets as fetching
 from recaster.service.jobs import service as jobs
 from recaster.service.keys import service as keys
+from recaster.service.webhooks import service as webhooks
+from recaster.service.webhooks.model import WebhookEndpoint
+from recaster.service.webhooks.schemas import EndpointCreate
 
 pytestmark = pytest.mark.unit
 
@@ -65,7 +70,6 @@ def test_the_life_of_a_key(run: Any, tmp_path: Path) -> None:
         "organization.suspended", "organization.lifted", "api_key.revoked",
     ]  # fmt: skip
     assert {actor for _, actor in actions} == {"operator"}
-    assert run("secrets", "reseal") == "0 endpoints sealed anew"
     assert "is whole" in run("organizations", "check-log", "--organization", "Tea")
     database.dispose()
 
@@ -121,4 +125,27 @@ def test_the_audit_finds_credits_that_are_held_too_long_or_not_at_all(run: Any, 
     findings = run("credits", "audit", code=1)
     assert f"{holding.id}: has ended and still holds credits" in findings
     assert f"{free.id}: was accepted without holding credits" in findings
+    database.dispose()
+
+
+def test_secrets_move_to_a_new_key(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECASTER_SEALING_KEY", "old")
+    organization = json.loads(run("keys", "mint", "--organization", "Tea", "--json"))["organizationId"]
+    database = open_database(Settings(home=tmp_path))
+    old, cookie = Sealer(Settings(home=tmp_path).sealing_keys()), ".tiktok.com\tTRUE\t/\tTRUE\t0\tsid\tvalue"
+    with database.write(organization) as session:
+        body = EndpointCreate(url="https://receiver.example/hook", events=["job.failed"])
+        endpoint, secret = webhooks.create(session, old, body, ())
+    with database.system_write() as session:
+        fetching.store_cookies(session, old, cookie)
+    monkeypatch.setenv("RECASTER_SEALING_KEY", "new,old")
+    expected = "sealed anew: webhook secrets of {} endpoints, cookies of {} platforms"
+    assert run("secrets", "reseal") == expected.format(1, 1)
+    assert run("secrets", "reseal") == expected.format(0, 0)
+    monkeypatch.setenv("RECASTER_SEALING_KEY", "new")
+    new = Sealer(Settings(home=tmp_path).sealing_keys())
+    with database.system_read() as session:
+        row = session.get_one(WebhookEndpoint, endpoint.id)
+        assert webhooks.valid_secrets(row, new, 0) == [secret]
+        assert "sid\tvalue" in fetching.read_cookies(session, new)
     database.dispose()

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,8 +89,9 @@ Handler = Callable[[socket.socket], None]
 class Receiver:
     """A raw TCP server on loopback that counts who connects."""
 
-    def __init__(self, handle: Handler) -> None:
+    def __init__(self, handle: Handler, tls: ssl.SSLContext | None = None) -> None:
         self.connections = 0
+        self._tls = tls
         self._handle = handle
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
@@ -99,6 +108,8 @@ class Receiver:
 
     def _one(self, connection: socket.socket) -> None:
         try:
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
             connection.recv(65536)
             self._handle(connection)
         except OSError:
@@ -213,3 +224,50 @@ def test_names_that_do_not_resolve_and_resolvers_that_stay_silent() -> None:
         Egress(resolver=hang).request("GET", "https://receiver.example/", limits=EgressLimits(connect_seconds=0.1))
     assert caught.value.reason == "timeout"
     silent.set()
+
+
+def certificate(folder: Path, name: str) -> Path:
+    """Make a certificate for a host name that signs itself; certificate and key in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2100, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / f"{name}.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(made.public_bytes(Encoding.PEM) + private)
+    return path
+
+
+@pytest.mark.parametrize(("host", "reason"), [("receiver.example", None), ("other.example", "tls")])
+def test_tls_is_checked_against_the_name_not_the_address(tmp_path: Path, host: str, reason: str | None) -> None:
+    pem = certificate(tmp_path, "receiver.example")
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(pem)
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    server = Receiver(answer, tls=serving)
+    egress = Egress(
+        LOOPBACK, resolver=lambda name, port: ["127.0.0.1"], tls=ssl.create_default_context(cafile=str(pem))
+    )
+    try:
+        if reason is None:
+            response = egress.request("GET", f"https://{host}:{server.port}/")
+            assert (response.status, response.address) == (204, "127.0.0.1")
+        else:
+            with pytest.raises(EgressError) as caught:
+                egress.request("GET", f"https://{host}:{server.port}/")
+            assert caught.value.reason == reason
+    finally:
+        server.close()

@@ -19,6 +19,7 @@ from recaster.service.errors import Conflict, InvalidTiktokId, NotFound
 from recaster.service.media.decoding import FileExaminer
 from recaster.service.projects.service import require_project
 from recaster.service.sources import service
+from recaster.service.sources.finding import Verdict
 from recaster.service.sources.schemas import SourceUpload, SourceView
 
 routes = Routes("sources")
@@ -56,16 +57,20 @@ def add_source(call: Call, project_id: ProjectId, upload: OptionalUpload) -> Res
 
 
 def _list(call: Call, project_id: str, body: SourceUpload, fields: Mapping[str, str]) -> Response:
-    with call.database.read(call.principal.organization_id) as session:
-        service.require_no_file(session, require_project(session, project_id), body.tiktok_video_id)
-    # Asked before the transaction: a platform takes its time. One that cannot say now is asked again by the job.
-    verdict = call.finder.find(call.principal.organization_id, body.tiktok_video_id)
+    verdict: Verdict | None = None
 
     def add(session: OrganizationSession) -> SourceView:
         project = require_project(session, project_id)
-        source = service.add_by_id(
-            session, call.settings, project, body, verdict.metadata, actor=call.principal.api_key_id
+        service.require_no_file(session, project, body.tiktok_video_id)
+        if verdict is None:
+            raise service.LookupNeeded(body.tiktok_video_id)
+        return SourceView.of(
+            service.add_by_id(session, call.settings, project, body, verdict.metadata, actor=call.principal.api_key_id)
         )
-        return SourceView.of(source)
 
+    try:
+        return call.idempotent(dict(fields), add)
+    except service.LookupNeeded as unknown:
+        # Asked outside of the transaction: a platform takes its time. One that cannot say now is asked again by the job.
+        verdict = call.finder.find(call.principal.organization_id, unknown.tiktok_video_id)
     return call.idempotent(dict(fields), add)

@@ -13,8 +13,9 @@ from recaster.media.copywriting.model import (
     Fits,
     FitVerdict,
 )
+from recaster.media.copywriting.structure import classify
 
 __all__ = [
     "AdaptedLine", "BrandProfile", "CopyAdapter", "CopyLine", "CopyRequest", "CopyResult", "FitVerdict", "Fits",
-    "FormulaAdapter", "Violation", "check_copy", "detect_language",
+    "FormulaAdapter", "Violation", "check_copy", "classify", "detect_language",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import emoji
 import regex
+import simplemma
 
 from recaster.media.copywriting.language import function_words, list_mark
 
@@ -46,13 +47,16 @@ class Anatomy:
         if self.shouted:
             text = text.upper()
         elif self.capital:
-            text = text[:1].upper() + text[1:]
+            text = regex.sub(r"(?:^|[.?!] )\p{Ll}", lambda begin: begin.group().upper(), text)
         if regex.search(r"\bi\b", self.core) and not regex.search(r"\bI\b", self.core):
             text = regex.sub(r"\bI\b", "i", text)
         if self.core.startswith("pov"):
             text = regex.sub(r"^POV", "pov", text)
         own = regex.search(r"[.!?…:]$", text) is not None
-        tail = "" if own or self.tail.startswith("?") else self.tail
+        # A question mark belongs to the words that asked; it goes with them or not at all.
+        asked = self.core.casefold().split(" ")[-3:]
+        asks_on = len(asked) == 3 and text.casefold().split(" ")[-3:] == asked
+        tail = "" if own or (self.tail.startswith("?") and not asks_on) else self.tail
         end = "" if emoji.emoji_count(text) else self.end
         lead = "" if emoji.emoji_count(text) else self.lead
         return f"{self.mark}{lead}{text}{tail}{end}"
@@ -84,14 +88,17 @@ def anatomy_of(text: str, *, lower_case: bool = False) -> Anatomy:
     return Anatomy(mark, lead, core[: len(core) - len(tail)].rstrip(), tail.strip(), end, lower_case)
 
 
-def fill(wording: str, values: dict[str, str], language: str) -> str:
+def fill(wording: str, values: dict[str, str], language: str, sentence_case: bool = False) -> str:
     """Put words into the slots of a wording, with the contractions and elisions of its language at their beginning.
 
-    What began a source sentence loses the capital that it had for that.
+    What began a source sentence loses the capital that it had for that; `sentence_case` says that sentences have one.
     """
 
     def put(slot: regex.Match[str]) -> str:
-        before, value = slot.group(1) or "", _inside(values[slot.group(2)], language)
+        before, value = (
+            slot.group(1) or "",
+            _inside(values[slot.group(2)], language, sentence_case and slot.group(2) != "bare"),
+        )
         return _joined(before, value, language) if before else value
 
     filled: str = regex.sub(r"(?:\b(de|que|a|à|em|por) )?\{(\w+)\}", put, wording, flags=regex.IGNORECASE)
@@ -121,13 +128,42 @@ def _joined(before: str, value: str, language: str) -> str:
     return f"{before} {value}"
 
 
-def _inside(value: str, language: str) -> str:
+def _inside(value: str, language: str, sentence_case: bool) -> str:
     first = value.split(" ")[0]
-    if (
-        language != "de"
-        and first[:1].isupper()
-        and first[1:].islower()
-        and first.casefold() in function_words(language)
-    ):
-        return value if first == "I" else value[:1].lower() + value[1:]
-    return value
+    begun = first[:1].isupper() and (len(first) == 1 or first[1:].islower())
+    if language == "de" or not begun or first == "I" or first.startswith(("I'", "I’")):
+        return value
+    word = first.casefold()
+    common = word in function_words(language) or (
+        sentence_case and language == "en" and word not in _NAMES_OF_DAYS and simplemma.is_known(word, lang="en")
+    )
+    return value[:1].lower() + value[1:] if common else value
+
+
+_NAMES_OF_DAYS = frozenset(
+    [
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "january",
+        "february",
+        "april",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+        "christmas",
+        "english",
+        "spanish",
+        "french",
+        "german",
+        "italian",
+    ]
+)

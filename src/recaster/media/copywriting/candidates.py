@@ -16,7 +16,7 @@ from recaster.media.copywriting.brand import BrandProfile, Slot, base_language
 from recaster.media.copywriting.corpus import Corpus, Formula, slots
 from recaster.media.copywriting.language import function_words, list_mark, words
 from recaster.media.copywriting.model import KEPT_ROLES, CopyLine, CopyRequest
-from recaster.media.copywriting.structure import asks_for, frame, item_count, place_in_run, stays_open
+from recaster.media.copywriting.structure import asks_for, frame, item_count, payoffs, place_in_run, stays_open
 from recaster.media.overlays.model import OverlayRole
 
 STRUCTURAL_SLOTS = frozenset({"n", "t", "joint", "who", "what", "word"})
@@ -73,7 +73,10 @@ def formula_candidates(request: CopyRequest, line: CopyLine, sources: Sources) -
                 continue
             needed = slots(wording.text)
             for values in _values(captured, brand_words, needed, sources.same_language):
-                text = anatomy.around(fill(wording.text, values, sources.wordings.language))
+                text = anatomy.around(fill(wording.text, values, sources.wordings.language, anatomy.capital))
+                framed = bool(needed & {"all", "clause"})
+                if framed and "?" in line.text and not formula.question:
+                    continue
                 if _is_fluent(text, line.text, sources.wordings.language):
                     yield Candidate(
                         text,
@@ -82,7 +85,7 @@ def formula_candidates(request: CopyRequest, line: CopyLine, sources: Sources) -
                         _worth(formula, line, needed & set(brand_words), wording.voice is not None),
                         names_brand=bool(needed & {"app", "term"}),
                         topical=bool(needed - STRUCTURAL_SLOTS - set(brand_words)),
-                        framed=bool(needed & {"all", "clause"}),
+                        framed=framed,
                     )
 
 
@@ -108,7 +111,7 @@ def bank_candidates(request: CopyRequest, line: CopyLine) -> Iterator[Candidate]
     number = regex.search(r"\b\d{1,2}\b", anatomy.core)
     counted = str(count) if count else (number.group() if number else "")
     wanted = asks_for(line.text) or ("comment" if "?" in line.text else None)
-    for index, text in enumerate(_bank_texts(request.brand, request.language, line.role)):
+    for index, text in enumerate(_bank_texts(request, line)):
         listing = "{n}" in text or regex.search(r"\b\d{1,2}\b", text) is not None
         if "{n}" in text and not counted:
             continue
@@ -160,22 +163,27 @@ def _may_serve(formula: Formula, line: CopyLine, lines: tuple[CopyLine, ...]) ->
     """Tell whether a meaning may stand at this place: an entry opens no video, and advice is no warning."""
     if formula.question and "?" not in line.text:
         return False
-    kinds = {line.role, formula.role}
-    if kinds == {OverlayRole.LIST_ITEM, OverlayRole.HOOK} or kinds == {
-        OverlayRole.LIST_ITEM,
-        OverlayRole.CALL_TO_ACTION,
-    }:
+    if line.role is OverlayRole.CALL_TO_ACTION and "?" in line.text and formula.role is not line.role:
         return False
-    if not formula.weak:
-        return True
+    if formula.role is OverlayRole.HOOK and line.role is not OverlayRole.HOOK:
+        # One entry of a list opens no video, a call to action neither, and no remark announces so many of a thing.
+        if line.role in (OverlayRole.LIST_ITEM, OverlayRole.CALL_TO_ACTION) or formula.takes("n"):
+            return False
+    elif (line.role is OverlayRole.LIST_ITEM and formula.role is OverlayRole.CALL_TO_ACTION) or (
+        line.role is OverlayRole.HOOK and formula.role is OverlayRole.LIST_ITEM
+    ):
+        return False
+    return not formula.weak or _may_serve_weakly(formula, line, lines)
+
+
+def _may_serve_weakly(formula: Formula, line: CopyLine, lines: tuple[CopyLine, ...]) -> bool:
     around = frame(lines)
     if line.role is OverlayRole.LIST_ITEM:
-        dated = regex.match(r"\s*(?:day|week|dia|día|tag|jour)\b", line.text, regex.IGNORECASE) is not None
-        return formula.role is line.role and (formula.neutral or (around != "warning" and not dated))
+        return formula.role is line.role and (formula.neutral or around != "warning")
     if formula.name.startswith("sequence_"):
         return formula.name.startswith(place_in_run(lines, line) or "none")
     if line.role is OverlayRole.TEXT and formula.role is OverlayRole.LIST_ITEM:
-        return formula.takes_instruction and (formula.neutral or around == "advice")
+        return (formula.takes("do") and around == "advice") or (formula.takes("step") and around != "warning")
     return formula.role is line.role
 
 
@@ -227,12 +235,25 @@ def _turned(value: str, person: str) -> str | None:
     return turned
 
 
+_OUT_OF_STEP = regex.compile(
+    r"^\W*(?:now|then|next|after that|and finally|last thing|all that's left)\b.*\b(?:first|finish|last|leave)\b",
+    regex.IGNORECASE,
+)
+"""A step that is put at another place than the one it names itself."""
+
+
+_OTHERS_NAME = regex.compile(r"[@#]\p{L}")
+"""A handle or hashtag: what the source says of somebody is not carried into the brand's words."""
+
+
 def _is_fluent(text: str, source: str, language: str) -> bool:
     """Refuse what reads as made by a machine: hardly changed, a word twice in a row, a telling word used again."""
     if fuzz.ratio(text.casefold(), source.casefold()) >= _SAME_AS_SOURCE:
         return False
     new, old = words(text), words(source)
     if any(one == other for one, other in pairwise(new)):
+        return False
+    if _OUT_OF_STEP.search(text) or _OTHERS_NAME.search(text):
         return False
     small, had = function_words(language), Counter(old)
     return not any(count > max(1, had[word]) for word, count in Counter(new).items() if word not in small)
@@ -253,10 +274,15 @@ def _brand_words(brand: BrandProfile, language: str) -> dict[str, tuple[str, ...
     return found
 
 
-def _bank_texts(brand: BrandProfile, language: str, role: OverlayRole) -> tuple[str, ...]:
-    texts = brand.bank(language, role)
+def _bank_texts(request: CopyRequest, line: CopyLine) -> tuple[str, ...]:
+    brand, role = request.brand, line.role
+    alone = role is OverlayRole.PUNCHLINE and line.id not in payoffs(request.lines).values()
+    if alone and has_paired_bank(brand, request.language) and brand.bank(request.language, OverlayRole.TEXT):
+        # A pay-off of the bank that answers a set-up says nothing without it.
+        role = OverlayRole.TEXT
+    texts = brand.bank(request.language, role)
     if role is OverlayRole.LIST_ITEM:
-        return texts + tuple(habit for habit in brand.slot_words(language, "habit") if habit not in texts)
+        return texts + tuple(habit for habit in brand.slot_words(request.language, "habit") if habit not in texts)
     if not texts and role in _NEIGHBOURS:
-        return brand.bank(language, _NEIGHBOURS[role])
+        return brand.bank(request.language, _NEIGHBOURS[role])
     return texts

@@ -46,7 +46,7 @@ UNCHANGED = 96.0
 _PROFANITY_LANGUAGES = {"en": "english", "es": "spanish", "fr": "french", "de": "german", "pt": "portuguese"}
 _ROLE_NAMES = "|".join(role.value for role in OverlayRole)
 _NOT_COPY = regex.compile(
-    r"^(sure|certainly|of course|okay|here(?:'s| is| are) (?:the|your|a|my|an) (?:new |adapted |rewritten )?(?:text|line|overlay|version|caption"
+    r"^(?:sure|certainly|absolutely)[!,.:]? (?:here|i(?:'ll| will| can|'ve| have)|let me)\b|^(here(?:'s| is| are) (?:the|your|a|my|an) (?:new |adapted |rewritten )?(?:text|line|overlay|version|caption"
     rf"|translation|hook))\b|^\W*(?:{_ROLE_NAMES}|call to action|list item|new text|adapted|output|answer|option \d|translation)\s*[:=]\s"
     r"|\bas an ai\b|\blanguage model\b|\bsystem prompt\b|\b(?:previous|my|your) instructions\b|\bjson\b|max_characters|approved_facts"
     r"|[{}<>`\\]|\*\*|\[[\p{L} _]+\]|\b(?:lorem ipsum|brand name|app name|your brand)\b",
@@ -197,7 +197,7 @@ def _check_words(request: CopyRequest, wanted: CopyLine, text: str, broken: _Bro
 
 def _check_form(request: CopyRequest, wanted: CopyLine, text: str, broken: _Broken) -> None:
     source = wanted.text
-    strange = _NOT_COPY.search(text)
+    strange = _NOT_COPY.search(text[len(list_mark(text)) :])
     if strange and strange.group().casefold() not in source.casefold():
         broken("not_copy", f"'{strange.group().strip()}' is not a word for the screen; give the text alone.")
     if text[0] in "\"'“«„" and text[-1] in "\"'”»“" and source[:1] not in "\"'“«„":

@@ -25,6 +25,7 @@ Nothing is chosen here; see `formulas`.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,8 +35,6 @@ from importlib.resources.abc import Traversable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-import regex
 
 from recaster.errors import InvalidInput
 from recaster.media.copywriting.brand import VOCABULARY_SLOTS, VOICES
@@ -55,7 +54,7 @@ from recaster.media.overlays.model import OverlayRole
 CORPUS_LANGUAGES = ("en", "es", "fr", "de", "pt")
 BRAND_SLOTS = frozenset({"app", "term", *VOCABULARY_SLOTS})
 LONGEST_WORDING = 70
-_SLOT = regex.compile(r"\{(\w+)(?::([^{}]+))?\}")
+_SLOT = re.compile(r"\{(\w+)(?::([^{}]+))?\}")
 _NUMBER_WORDS = {
     "en": "two|three|four|five|six|seven|eight|nine|ten|a few|some",
     "es": "dos|tres|cuatro|cinco|seis|siete|ocho|nueve|diez",
@@ -64,10 +63,10 @@ _NUMBER_WORDS = {
     "pt": "dois|duas|três|quatro|cinco|seis|sete|oito|nove|dez",
 }
 _INFINITIVE = {
-    "es": r"\p{L}+(?:ar|er|ir|ír)(?:se|lo|la|los|las)?",
-    "pt": r"\p{L}+(?:ar|er|ir|or|ôr)(?:-\p{L}+)?",
-    "fr": r"(?:(?:se |s'|me |te |t'|ne (?:pas|plus) )?\p{L}+(?:er|ir|re|oir))",
-    "de": r"\p{L}+(?:en|ern|eln)",
+    "es": r"[^\W\d_]+(?:ar|er|ir|ír)(?:se|lo|la|los|las)?",
+    "pt": r"[^\W\d_]+(?:ar|er|ir|or|ôr)(?:-[^\W\d_]+)?",
+    "fr": r"(?:(?:se |s'|me |te |t'|ne (?:pas|plus) )?[^\W\d_]+(?:er|ir|re|oir))",
+    "de": r"[^\W\d_]+(?:en|ern|eln)",
 }
 _WORD = r"[^\s.!?…:;|,@#/]+"
 _LOOSE = r"[^\s.!?…:;|@#/]+"
@@ -101,7 +100,7 @@ class Formula:
 
     name: str
     role: OverlayRole
-    match: tuple[regex.Pattern[str], ...]
+    match: tuple[re.Pattern[str], ...]
     write: tuple[Wording, ...]
     weak: bool
     neutral: bool
@@ -112,10 +111,9 @@ class Formula:
     question: bool
     """Whether it is for lines that end in a question mark."""
 
-    @property
-    def takes_instruction(self) -> bool:
-        """Whether it is about an instruction."""
-        return any({"do", "step"} & set(pattern.groupindex) for pattern in self.match)
+    def takes(self, *kinds: str) -> bool:
+        """Whether a match of it has one of these slots."""
+        return any(set(kinds) & set(pattern.groupindex) for pattern in self.match)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +192,14 @@ def corpus_problems(corpus: Corpus) -> tuple[str, ...]:
     return tuple(dict.fromkeys(problems))
 
 
-def compile_pattern(text: str, language: str = "en") -> regex.Pattern[str]:
+def compile_pattern(text: str, language: str = "en") -> re.Pattern[str]:
     """Turn a `match` wording into a pattern for a whole line without numbering, emoji and final punctuation."""
     parts, position = [], 0
     for slot in _SLOT.finditer(text):
         parts += [_literal(text[position : slot.start()]), _slot(slot.group(1), slot.group(2), language)]
         position = slot.end()
     parts.append(_literal(text[position:]))
-    return regex.compile("".join(parts), regex.IGNORECASE)
+    return re.compile("".join(parts), re.IGNORECASE)
 
 
 def _read(language: str, file: Traversable) -> Iterator[Formula]:
@@ -241,12 +239,12 @@ def _formula(language: str, where: str, name: str, table: dict[str, Any]) -> For
         )
     except KeyError as error:
         raise InvalidInput(f"{where} has no `role`.", field=name) from error
-    except (ValueError, regex.error) as error:
+    except (ValueError, re.error) as error:
         raise InvalidInput(f"{where} is wrong: {error}.", field=name) from error
 
 
 def _literal(text: str) -> str:
-    escaped = "".join(part if part in "(|)" else regex.escape(part) for part in regex.split(r"([(|)])", text))
+    escaped = "".join(part if part in "(|)" else re.escape(part) for part in re.split(r"([(|)])", text))
     return escaped.replace("(", "(?:")
 
 
@@ -258,34 +256,32 @@ def _slot(name: str, alternatives: str | None, language: str) -> str:
     if name == "t":
         return r"(?P<t>midnight|noon|\d{1,2}(?::\d\d)? ?(?:am|pm|a\.m|p\.m|h|uhr)?)"
     if name == "ing":
-        return rf"(?P<ing>\p{{L}}{{1,}}ing(?: {_LOOSE}){{0,8}})"
+        return rf"(?P<ing>[^\W\d_]+ing(?: {_LOOSE}){{0,8}})"
     if name in ("do", "step"):
-        return rf"(?P<{name}>\p{{L}}+(?: {_LOOSE}){{0,8}})"
+        return rf"(?P<{name}>[^\W\d_]+(?: {_LOOSE}){{0,8}})"
     if name == "np":
         return rf"(?P<np>(?:{_ARTICLE.get(language, 'x{99}')})(?: {_WORD}){{1,6}})"
     if name == "noun":
-        return r"(?P<noun>[\p{L}'-]{3,}(?: [\p{L}'-]{3,}){0,2})"
+        return r"(?P<noun>[^\W\d_]{3,}(?: [^\W\d_]{3,}){0,2})"
     if name in ("plural", "bare"):
         if name == "plural":
-            return r"(?P<plural>(?:[\p{L}'-]+ ){0,3}\p{L}{2,}s)"
-        return (
-            rf"(?P<bare>(?:[\p{{L}}\p{{N}}'&-]+ ){{0,3}}[\p{{L}}'-]{{3,}}(?: (?:{_BEFORE_NOUN})(?: {_WORD}){{1,4}})?)"
-        )
+            return r"(?P<plural>(?:[\w'-]+ ){0,3}[^\W\d_]{2,}s)"
+        return rf"(?P<bare>(?:[\w'&-]+ ){{0,3}}[^\W\d_][\w'-]{{2,}}(?: (?:{_BEFORE_NOUN})(?: {_WORD}){{1,4}})?)"
     if name == "clause":
-        return rf"(?P<clause>[\p{{L}}\p{{N}}'-]+(?: {_LOOSE}){{1,9}})"
+        return rf"(?P<clause>[\w'-]+(?: {_LOOSE}){{1,9}})"
     if name == "inf":
         return rf"(?P<inf>{_INFINITIVE.get(language, 'x{99}')}(?: {_LOOSE}){{0,7}})"
     return rf"(?P<{name}>{_WORD}(?: {_LOOSE}){{0,8}})"
 
 
-def _offered(pattern: regex.Pattern[str]) -> frozenset[str]:
+def _offered(pattern: re.Pattern[str]) -> frozenset[str]:
     """Return the slots that a wording may use after a match: those of the pattern and what can be made of them."""
     own = frozenset(pattern.groupindex) | {"all"}
     made = {"doing"} if "do" in own else set()
     return own | made | ({"do"} if "ing" in own else set())
 
 
-def _held(found: regex.Match[str], language: str) -> dict[str, str] | None:
+def _held(found: re.Match[str], language: str) -> dict[str, str] | None:
     """Return what the slots hold, other verb forms included; None where a slot holds words of another kind."""
     held: dict[str, str] = {key: value for key, value in found.groupdict().items() if value}
     held["all"] = found.group()
@@ -330,5 +326,4 @@ def _has_verb(phrase: str, language: str) -> bool:
 
 def _unclipped(text: str) -> str:
     """Write out what is often left out in such videos: `dont` → `don't`."""
-    full: str = regex.sub(r"[\p{L}']+", lambda word: _CLIPPED.get(word.group().casefold(), word.group()), text)
-    return full
+    return re.sub(r"[\w']+", lambda word: _CLIPPED.get(word.group().casefold(), word.group()), text)

@@ -55,7 +55,7 @@ def detect_language(lines: Iterable[str], among: tuple[str, ...] = SUPPORTED) ->
     said = [word for line in lines for word in words(line)]
     if not said:
         return None
-    votes = sorted((_votes(said, tag), tag) for tag in among)
+    votes = sorted((_votes(_telling(" ".join(said), frozenset()), tag), tag) for tag in among)
     best, tag = votes[-1]
     second = votes[-2][0] if len(votes) > 1 else 0
     if best > 0 and (second == 0 or best >= 3 * second or best - second >= 4):

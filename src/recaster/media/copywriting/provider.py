@@ -9,17 +9,19 @@ The client libraries are loaded with the first call, not with the module: most p
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from recaster.errors import InvalidInput, NotInstalled
 from recaster.media.copywriting.brand import base_language
 from recaster.media.copywriting.checks import Violation, check_copy, check_line
-from recaster.media.copywriting.language import detect_language
+from recaster.media.copywriting.language import detect_language, words
 from recaster.media.copywriting.model import (
     KEPT_ROLES,
     AdaptedLine,
@@ -78,6 +80,8 @@ class ProviderSettings:
     """For the whole video, what is sent included."""
     tries: int = 3
     """How often the model may answer for the whole video, the corrections included."""
+    bounded: bool = False
+    """Whether the schema names the ids, the number of lines and the longest text, for servers that enforce all of it."""
 
     @property
     def first(self) -> ModelAddress:
@@ -145,7 +149,7 @@ class ProviderAdapter:
         wanted = tuple(
             line
             for line in request.lines
-            if line.role not in KEPT_ROLES or (translated and line.role is OverlayRole.CAPTION)
+            if words(line.text) and (line.role not in KEPT_ROLES or (translated and line.role is OverlayRole.CAPTION))
         )
         progress(0, 3)
         accepted: dict[str, AdaptedLine] = {}
@@ -330,11 +334,12 @@ class _Conversation:
             address = self.settings.first if position == 0 or self.settings.second is None else self.settings.second
             model, native = connect(address), address.family != "anthropic"
         self.asked.append(model.model_name)
+        shape = _bounded_shape(wanted) if self.settings.bounded else VideoTexts
         agent: Agent[object, VideoTexts] = Agent(
             model,
             # A JSON schema on the answer itself is what small and local servers enforce best; Anthropic's tools are older
             # and wider spread than its schemas.
-            output_type=NativeOutput(VideoTexts) if native else ToolOutput(VideoTexts),
+            output_type=NativeOutput(shape) if native else ToolOutput(shape),
             instructions=INSTRUCTIONS,
             retries=tries - 1,
         )
@@ -375,6 +380,17 @@ class _Conversation:
         return " ".join(violation.message for violation in violations)
 
 
+def _bounded_shape(lines: Sequence[CopyLine]) -> type[VideoTexts]:
+    """Return the shape of an answer for just these lines: a model that runs on and on is stopped by the schema."""
+    longest = max(line.max_graphemes for line in lines)
+    ids = "|".join(re.escape(line.id) for line in lines)
+    line: Any = create_model(
+        "LineText", __base__=LineText, id=(str, Field(pattern=f"^({ids})$")), text=(str, Field(max_length=longest))
+    )
+    entries: Any = (GenericAlias(list, (line,)), Field(min_length=len(lines), max_length=len(lines)))
+    return create_model("VideoTexts", __base__=VideoTexts, lines=entries)
+
+
 def connect(address: ModelAddress) -> Model:
     """Return the client of a model.
 
@@ -409,8 +425,6 @@ def _client(address: ModelAddress) -> Model:
 
 
 def _adapted(line: CopyLine, text: str) -> AdaptedLine:
-    if text == line.text:
-        return kept(line, "The language model left it as it is.")
     return AdaptedLine(line.id, line.role, line.text, text, "adapted", "provider", "Written by the language model.")
 
 

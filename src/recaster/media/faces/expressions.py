@@ -10,7 +10,7 @@ from recaster.media.faces.follow import FollowedFace, gaussian_in_time
 from recaster.media.faces.mesh import Points, face_mesh, poses_of
 from recaster.media.faces.persona import Persona
 
-RIDGE = 0.06
+RIDGE = 0.008
 """Price of every picture that is mixed in."""
 LEAST_EXPLAINED = 0.25
 """Share of a movement that a mix must explain to be shown at all; from `FULLY_EXPLAINED` on it is shown in full."""
@@ -97,10 +97,12 @@ def _mixed(
     for _ in range(_ROUNDS):
         weights = np.maximum(weights - step * (weights @ gram - aim), 0)
         weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1)
-    # Few pictures look sharper than many.
-    weights = np.maximum(weights - 0.08, 0)
     moved = np.linalg.norm(wanted, axis=1)
     left = np.linalg.norm(wanted - weights @ basis, axis=1)
+    # Few pictures look sharper than many: the largest take over from the small ones.
+    total = weights.sum(axis=1, keepdims=True)
+    weights = weights**1.7
+    weights *= total / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
     explained = 1 - left / np.maximum(moved, 1e-6)
     if not gated:
         return np.asarray(weights, np.float32), np.asarray(explained, np.float32)

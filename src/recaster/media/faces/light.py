@@ -166,6 +166,7 @@ def relight(
     weight: Plane,
     coefficients: NDArray[np.float32],
     black: NDArray[np.float32] | None = None,
+    edge: Plane | None = None,
 ) -> Relight:
     """Gain that puts the persona's small texture `own` into the light and tone of `target`.
 
@@ -177,6 +178,7 @@ def relight(
         weight: where both show skin and nothing stands before it, 0–1, (s, s).
         coefficients: of `fit_brightness`, smoothed over time.
         black: darkest colour of the source.
+        edge: where the source shows skin, whatever the persona shows; the face's border is matched to it.
     """
     size = target.shape[0]
     shade = (harmonics(size) @ coefficients).reshape(size, size)
@@ -185,7 +187,8 @@ def relight(
     # Towards its border the face has to meet what lies around it, whatever the harmonics say.
     border = border_texels(size)
     taken = low_pass(np.clip(rest, -MOST_REST, MOST_REST)[..., None], weight, 0.12 * size)[..., 0] * REST_SHARE
-    met = low_pass(np.clip(rest, -1, 1)[..., None], np.maximum(weight, 0.05 * border), 0.05 * size)[..., 0]
+    own_edge = weight if edge is None else np.maximum(0.05 * weight, edge * border)
+    met = low_pass(np.clip(rest, -1, 1)[..., None], own_edge, 0.04 * size)[..., 0]
     shade = np.clip(shade + taken * (1 - border) + met * border, -MOST_GAIN, MOST_GAIN)
     gain = cv2.GaussianBlur(np.exp(shade).astype(np.float32), (0, 0), 1.0)
     sigma = COLOR_SPREAD * size

@@ -17,6 +17,7 @@ MOST_HIDDEN = 0.30
 _SCALE = np.array([16.0, 7.0, 7.0], np.float32)
 """Differences in L, a and b that count as one."""
 _FROM, _FULL = 1.5, 2.4
+_MOVING = 1.2
 _MOST_SAMPLES = 64
 _MEMORY = 1
 """Frames before and after in which what hides the face is taken to be there already and still."""
@@ -33,15 +34,15 @@ def hidden_texels(textures: NDArray[np.uint8], hands: NDArray[np.uint8], runs: N
     size = textures.shape[1]
     step = max(1, len(textures) // _MOST_SAMPLES)
     usual = _lab(np.median(textures[::step], axis=0))
-    skin = _watched(size)
+    skin, allowance = oval_texels(size, 0.98), _allowance(size)
     opening = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
     closing = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (15, 15))
     raw = np.zeros(textures.shape[:3], np.uint8)
     for row, texture in enumerate(textures):
         off = _lab(texture) - usual
         # Light that changes on the whole face is no object.
-        off -= np.median(off[skin > 0], axis=0)
-        distance = np.linalg.norm(off / _SCALE, axis=2)
+        off -= np.median(off[allowance == 0], axis=0)
+        distance = np.linalg.norm(off / _SCALE, axis=2) - allowance
         sure = (np.clip((distance - _FROM) / (_FULL - _FROM), 0, 1) * skin).astype(np.float32)
         opened = cv2.morphologyEx(sure, cv2.MORPH_OPEN, opening)
         if hands[row].any():
@@ -65,13 +66,13 @@ def hidden_share(hidden: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=2)
-def _watched(size: int) -> Plane:
-    """Where a change of colour means an object: not at eyes, brows and lips, which move, nor beyond the outline."""
-    mask = oval_texels(size, 0.98).copy()
+def _allowance(size: int) -> Plane:
+    """How much more than skin a place may change by moving: eyes, brows and lips; 0 on skin."""
+    moving = np.zeros((size, size), np.float32)
     for part in (*LIDS, *BROWS):
-        mask *= 1 - filled_texels(size, part, 1.1)
-    mask *= 1 - filled_texels(size, OUTER_LIPS, (1.15, 1.45))
-    return mask
+        moving = np.maximum(moving, filled_texels(size, part, 1.1))
+    moving = np.maximum(moving, filled_texels(size, OUTER_LIPS, (1.15, 1.45)))
+    return np.where(oval_texels(size, 0.98) > 0, _MOVING * moving, 1)
 
 
 def _lab(texture: NDArray[np.generic]) -> NDArray[np.float32]:

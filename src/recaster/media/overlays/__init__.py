@@ -19,6 +19,7 @@ from recaster.media.overlays.model import (
 from recaster.media.overlays.networks import TextModels
 from recaster.media.overlays.reader import TextReader
 from recaster.media.overlays.reading import RapidTextReader, ReaderSettings
+from recaster.media.overlays.restore import NewText, erase_clip, lay_out_in_place, reset_clip
 from recaster.media.overlays.tesseract import ScriptReader, ScriptReading, TesseractReader, find_tesseract
 from recaster.media.overlays.timing import Appearance, appearance
 
@@ -29,6 +30,7 @@ __all__ = [
     "DoesNotFit",
     "EraserSettings",
     "FitReport",
+    "NewText",
     "OverlayEmoji",
     "OverlayLine",
     "OverlayRole",
@@ -51,7 +53,10 @@ __all__ = [
     "TextReader",
     "TextStyle",
     "appearance",
+    "erase_clip",
     "find_tesseract",
+    "lay_out_in_place",
+    "reset_clip",
     "tracks_from_json",
     "tracks_to_json",
 ]

@@ -79,6 +79,52 @@ class TextLayout:
         """All lines joined by line breaks."""
         return "\n".join(line.text for line in self.lines)
 
+    def moved(self, dx: float, dy: float) -> TextLayout:
+        """The same block elsewhere."""
+        left, top, right, bottom = self.box
+        return replace(
+            self,
+            lines=tuple(replace(line, x=line.x + dx, baseline=line.baseline + dy) for line in self.lines),
+            box=(left + dx, top + dy, right + dx, bottom + dy),
+            center=(self.center[0] + dx, self.center[1] + dy),
+        )
+
+    def on_the_lines_of(self, old: TextLayout, box: Box, zone: SafeZone) -> TextLayout:
+        """The block moved onto the lines of `old`, the old words laid out where they really stood; `box` is their box.
+
+        Baselines agree where both have as many lines, else the middles between the first and the last one. A slab keeps
+        its distance to the lines. The move is at most half an em and leads neither out of the zone nor of the box.
+        """
+        shift = {"left": 0.0, "center": 0.5, "right": 1.0}[self.style.align]
+
+        def anchor(layout: TextLayout) -> tuple[float, float]:
+            left = min(line.x for line in layout.lines)
+            right = max(line.x + line.width for line in layout.lines)
+            return left + shift * (right - left), (layout.lines[0].baseline + layout.lines[-1].baseline) / 2
+
+        (old_x, old_y), (own_x, own_y) = anchor(old), anchor(self)
+        most = 0.5 * old.style.size
+        dx, dy = min(max(old_x - own_x, -most), most), min(max(old_y - own_y, -most), most)
+        limits = zone.box(self.frame_size)
+        if self.style.rotation == 0:
+            low_x, high_x = min(limits[0], box[0]) - self.box[0], max(limits[2], box[2]) - self.box[2]
+            low_y, high_y = min(limits[1], box[1]) - self.box[1], max(limits[3], box[3]) - self.box[3]
+            dx = min(max(dx, min(0.0, low_x)), max(0.0, high_x))
+            dy = min(max(dy, min(0.0, low_y)), max(0.0, high_y))
+        moved = self.moved(dx, dy)
+        if self.style.slab is None or self.style.rotation != 0:
+            return moved
+        # How much lower than the middle of its letters the old slab hangs; with its padding it cannot leave them.
+        lower = (box[1] + box[3] - old.box[1] - old.box[3]) / 2 * self.scale
+        lower = min(max(lower, -self.style.slab.padding_y), self.style.slab.padding_y)
+        left, top, right, bottom = moved.box
+        return replace(
+            moved,
+            line_top=moved.line_top - lower,
+            line_bottom=moved.line_bottom + lower,
+            box=(left, top + lower, right, bottom + lower),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class FitReport:

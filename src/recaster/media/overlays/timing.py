@@ -16,6 +16,8 @@ class Appearance:
     shown: float = 1.0
     """Share of the graphemes that are typed already."""
     offset: Point = (0.0, 0.0)
+    spoken: float | None = None
+    """Share of the block's life that has passed, where its words light up one after the other."""
 
 
 def appearance(track: OverlayTrack, frame: int) -> Appearance | None:
@@ -43,4 +45,7 @@ def appearance(track: OverlayTrack, frame: int) -> Appearance | None:
             scale *= 0.7 + 0.3 * p
         elif animation.kind == "typed":
             shown = min(shown, p)
-    return Appearance(alpha, scale, shown, track.offset_at(frame))
+    spoken = None
+    if track.style.active_fill is not None or track.style.active_slab is not None:
+        spoken = (frame - track.first_frame) / (track.last_frame - track.first_frame + 1)
+    return Appearance(alpha, scale, shown, track.offset_at(frame), spoken)

@@ -48,7 +48,6 @@ def open_container(
         failed_at=None,
     )  # fmt: skip
     session.add(container)
-    session.flush()
     return container
 
 

@@ -45,7 +45,7 @@ def grant(
         InvalidInput: the number is zero, negative for another kind than `adjustment`, or takes more than there is.
         NotFound: there is no such organization.
     """
-    wallet = _lock_wallet(session, organization_id)
+    wallet = lock_wallet(session, organization_id)
     if credits == 0 or (credits < 0 and kind != "adjustment"):
         raise InvalidInput(
             f"{credits} credits cannot be given: use a number above 0 (an adjustment may be negative).",
@@ -73,7 +73,7 @@ def reserve(session: OrganizationSession, job_id: str, price: int) -> Reservatio
         BillingExhausted: less than `price` is available.
     """
     organization_id = session.organization_id
-    wallet = _lock_wallet(session, organization_id)
+    wallet = lock_wallet(session, organization_id)
     available = wallet.included + wallet.prepaid
     if available < price:
         raise BillingExhausted(
@@ -87,7 +87,6 @@ def reserve(session: OrganizationSession, job_id: str, price: int) -> Reservatio
         created_at=session.now,
     )  # fmt: skip
     session.add(reservation)
-    session.flush()
     if price:
         moved = {
             Account.INCLUDED: -included, Account.HELD_INCLUDED: included,
@@ -117,7 +116,7 @@ def refund(session: OrganizationSession, job_id: str, amount: int | None = None,
     reservation = session.scalars(sa.select(Reservation).where(Reservation.job_id == job_id)).first()
     if reservation is None:
         raise NotFound("job with credits", job_id)
-    wallet = _lock_wallet(session, reservation.organization_id)
+    wallet = lock_wallet(session, reservation.organization_id)
     booked = session.execute(
         sa.select(LedgerEntry.account, sa.func.sum(LedgerEntry.amount))
         .join(LedgerTransaction, LedgerTransaction.id == LedgerEntry.transaction_id)
@@ -146,7 +145,7 @@ def _resolve(session: OrganizationSession, job_id: str, kind: TransactionKind) -
     reservation = session.scalars(sa.select(Reservation).where(Reservation.job_id == job_id)).first()
     if reservation is None:
         return
-    wallet = _lock_wallet(session, reservation.organization_id)
+    wallet = lock_wallet(session, reservation.organization_id)
     earlier = session.scalars(
         sa.select(LedgerTransaction).where(LedgerTransaction.resolves_id == reservation.id)
     ).first()
@@ -271,7 +270,12 @@ def _wallet(session: OrganizationSession, organization_id: str) -> Wallet:
     return wallet
 
 
-def _lock_wallet(session: OrganizationSession, organization_id: str) -> Wallet:
+def lock_wallet(session: OrganizationSession, organization_id: str) -> Wallet:
+    """Return a wallet that nobody else changes until the transaction ends.
+
+    Raises:
+        NotFound: there is no such organization.
+    """
     # On SQLite the transaction already holds the one write lock, so what it has read stays true; on Postgres this row is
     # what spenders queue for.
     lock = session.get_bind().dialect.name != "sqlite"

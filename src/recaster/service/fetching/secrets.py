@@ -63,6 +63,16 @@ def read_cookies(session: OrganizationSession, sealer: Sealer) -> str:
     return "" if row is None else sealer.open(row.sealed, context=_CONTEXT).decode()
 
 
+def reseal_cookies(session: OrganizationSession, sealer: Sealer) -> bool:
+    """Seal the stored cookies anew with the first key of the ring; return whether that changed anything."""
+    row = session.get(OperatorSecret, COOKIES)
+    if row is None or sealer.is_current(row.sealed):
+        return False
+    row.sealed = sealer.seal(sealer.open(row.sealed, context=_CONTEXT), context=_CONTEXT)
+    session.flush()
+    return True
+
+
 def forget_cookies(session: OrganizationSession) -> bool:
     """Remove the stored cookies; return whether there were any."""
     row = session.get(OperatorSecret, COOKIES)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from recaster.errors import MediaInvalid
-from recaster.infra.child import ChildTimedOut, StageCrashed, run_in_child
+from recaster.infra.child import PROXY_VARIABLES, ChildTimedOut, StageCrashed, run_in_child
 from recaster.infra.egress_proxy import EgressProfile, EgressProxy
 from recaster.infra.sandbox import SandboxPolicy
 from recaster.infra.settings import Settings
@@ -240,12 +240,14 @@ class YtDlpFetcher:
                 writable=(str(folder) if folder else scratch,),
                 network="proxy",
                 proxy_socket=self._proxy.socket_path,
+                proxy_port=self._proxy.port,
                 memory_bytes=_MEMORY_BYTES,
                 cpu_seconds=120,
                 file_bytes=self._settings.max_video_bytes + 1_000_000,
                 strict=self._settings.isolation == "strict",
             )
-            environment = {"YTDLP_NO_PLUGINS": "1", "XDG_CONFIG_HOME": scratch, "XDG_CACHE_HOME": scratch}
+            environment = dict.fromkeys(PROXY_VARIABLES, self._proxy.url(way))
+            environment |= {"YTDLP_NO_PLUGINS": "1", "XDG_CONFIG_HOME": scratch, "XDG_CACHE_HOME": scratch}
             if options.ca_file:
                 environment["SSL_CERT_FILE"] = options.ca_file
             try:
@@ -254,7 +256,6 @@ class YtDlpFetcher:
                     {
                         **request,
                         "options": options.to_json(),
-                        "proxy": self._proxy.url(way),
                         "socketSeconds": min(_SOCKET_SECONDS, seconds),
                     },
                     sandbox=policy,

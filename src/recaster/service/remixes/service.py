@@ -61,7 +61,9 @@ def accept(
     source = None if sandbox else resolve(session, settings, project, request.tiktok_video_id, verdict)
     source_id = source.id if source is not None else _sandbox_source(request)
     price = 0 if sandbox else settings.video_remix_credits
-    available = credits.available_credits(session)
+    # Held from here on, so that on Postgres two requests of one organization decide one after the other.
+    wallet = credits.lock_wallet(session, session.organization_id)
+    available = wallet.included + wallet.prepaid
     if available < price:
         raise BillingExhausted(
             f"A remix costs {price} credits, {available} are available. Add credits, or wait until running jobs end.",

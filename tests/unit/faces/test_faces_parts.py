@@ -1,0 +1,284 @@
+"""The parts of the swap one by one: geometry, light, shape, following, occluders, and what is said about a face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from face_clips import facts_of, written
+
+from recaster.errors import InvalidInput
+from recaster.media.faces import FaceAnalysis, FaceLandmarker, FaceModels, FaceTrack, judge, prepare_persona
+from recaster.media.faces.contours import OVAL
+from recaster.media.faces.expressions import reference_weights
+from recaster.media.faces.follow import follow_face
+from recaster.media.faces.hands import HandFinder, hands_mask
+from recaster.media.faces.light import fit_brightness, luma, relight, skin_texels
+from recaster.media.faces.mesh import (
+    drawn_from_layout,
+    extended,
+    face_mesh,
+    layout_map,
+    poses_of,
+    rasterised,
+    unwrapped,
+)
+from recaster.media.faces.networks import FaceDetector
+from recaster.media.faces.occlusion import hidden_share, hidden_texels
+from recaster.media.faces.reshape import REACH, Reshaper, shape_offsets
+from recaster.media.faces.suitability import kept_texels, look_of
+from recaster.media.video import Image
+
+pytestmark = pytest.mark.unit
+
+
+def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
+    y, x, z = np.radians([yaw, pitch, roll])
+    about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])
+    about_z = np.array([[np.cos(z), -np.sin(z), 0], [np.sin(z), np.cos(z), 0], [0, 0, 1]])
+    return about_z @ about_x @ about_y
+
+
+@pytest.mark.parametrize("angles", [(0, 0, 0), (20, 0, 0), (0, 15, 0), (0, 0, -30), (12, -8, 5)])
+def test_pose_is_found_again(angles: tuple[float, float, float]) -> None:
+    shape = face_mesh().shape
+    moved = (140 * shape @ rotation(*angles).T + [300, 400, 10]).astype(np.float32)
+    pose = poses_of(moved[None])
+    assert pose.scale[0] == pytest.approx(140, rel=1e-3)
+    turn = rotation(*angles)
+    np.testing.assert_allclose(pose.turn[0], turn, atol=1e-3)
+    np.testing.assert_allclose(pose.removed(moved[None])[0], shape, atol=1e-3)
+
+
+def test_triangles_are_drawn_where_opencv_draws_them() -> None:
+    corners = np.array([[5.2, 4.1], [40.7, 12.3], [18.4, 47.9]], np.float32)
+    owner, weights = rasterised(corners, np.array([[0, 1, 2]], np.int32), (60, 60))
+    expected = cv2.fillConvexPoly(np.zeros((60, 60), np.uint8), np.round(corners * 16).astype(np.int32), 1, shift=4)
+    inside = cv2.erode(expected, np.ones((3, 3))) > 0
+    outside = cv2.dilate(expected, np.ones((3, 3))) == 0
+    assert (owner[inside] == 0).all()
+    assert (owner[outside] == -1).all()
+    rows, columns = np.nonzero(owner == 0)
+    places = weights[rows, columns] @ corners
+    assert np.abs(places - np.stack([columns, rows], axis=1)).max() < 1
+
+
+def test_a_face_drawn_from_its_own_texture_is_the_face(picture: Image, points: np.ndarray) -> None:
+    layout, on_mesh = layout_map(points, picture.shape[:2])
+    drawn = drawn_from_layout(unwrapped(picture, points, 512), layout)
+    inside = cv2.erode(on_mesh.astype(np.uint8), np.ones((9, 9))) > 0
+    assert inside.sum() > 20_000
+    assert np.abs(drawn[inside].astype(int) - picture[inside]).mean() < 4
+
+
+def test_colours_go_on_beyond_what_is_known() -> None:
+    texture = np.zeros((64, 64, 3), np.uint8)
+    known = np.zeros((64, 64), bool)
+    known[20:44, 20:44] = True
+    texture[known] = (30, 90, 150)
+    filled = extended(texture, known)
+    np.testing.assert_array_equal(filled[known], texture[known])
+    assert np.abs(filled.astype(int) - (30, 90, 150)).max() <= 2
+
+
+def test_another_light_and_tone_are_taken_over(picture: Image, points: np.ndarray) -> None:
+    own = unwrapped(picture, points, 80)
+    side = np.linspace(0.5, 1.1, 80, dtype=np.float32)[None, :, None]
+    target = np.clip(own * side * np.array([1.15, 0.95, 0.85]), 0, 255).astype(np.uint8)
+    skin = skin_texels(80)
+    light = fit_brightness(luma(target), luma(own), skin)
+    lit = relight(target, own, skin, light).applied(own)
+    before = np.abs(own.astype(int) - target)[skin > 0].mean()
+    after = np.abs(lit.astype(int) - target)[skin > 0].mean()
+    assert after < 0.2 * before
+
+
+def test_bending_moves_the_face_and_leaves_the_surroundings_alone(picture: Image, points: np.ndarray) -> None:
+    target = points.copy()
+    oval = points[list(OVAL), :2]
+    middle = oval.mean(axis=0)
+    target[:, :2] = middle + (points[:, :2] - middle) * np.array([0.94, 1.0])
+    marked = picture.copy()
+    cheek = points[454, :2].round().astype(int)
+    cv2.circle(marked, (int(cheek[0]), int(cheek[1])), 4, (255, 0, 255), -1)
+    bent = Reshaper().bend(marked, points, target)
+    pink = np.argwhere((bent[..., 0] > 200) & (bent[..., 1] < 90) & (bent[..., 2] > 200)).mean(axis=0)[::-1]
+    np.testing.assert_allclose(pink, target[454, :2], atol=1.5)
+    hull = cv2.convexHull(np.round(middle + (oval - middle) * (REACH + 0.1)).astype(np.int32))
+    far = cv2.fillConvexPoly(np.zeros(picture.shape[:2], np.uint8), hull, 1) == 0
+    np.testing.assert_array_equal(bent[far], marked[far])
+
+
+def test_closed_eyes_and_lips_stay_closed_when_the_shape_changes() -> None:
+    shape = face_mesh().shape
+    other = shape * np.array([1.1, 0.9, 1.0], np.float32)
+    offsets = shape_offsets(shape, other, 1.0)
+    np.testing.assert_allclose(offsets[159], offsets[145], atol=1e-6)
+    np.testing.assert_allclose(offsets[13, 1], offsets[14, 1], atol=1e-6)
+    assert np.abs(offsets[152]).max() > 0.01
+
+
+def track_of(landmarks: np.ndarray, **changes: object) -> FaceTrack:
+    frames = np.arange(len(landmarks), dtype=np.int32)
+    track = FaceTrack("face1", frames, landmarks.astype(np.float32), np.zeros(128, np.float32), 250.0)
+    return replace(track, **changes)  # type: ignore[arg-type]
+
+
+def test_trembling_is_taken_away_and_movement_is_not_delayed(
+    picture: Image, points: np.ndarray, tmp_path: Path
+) -> None:
+    steps = np.array([round(14 * np.sin(0.9 * index)) for index in range(20)])
+    clip = written(tmp_path / "moving.mp4", [np.roll(picture, int(step), axis=1) for step in steps])
+    truth = points[None] + np.stack([steps, 0 * steps, 0 * steps], axis=1)[:, None, :]
+    trembling = truth + np.random.default_rng(1).normal(0, 1.5, truth.shape)
+    face = follow_face(clip, track_of(trembling), facts_of(picture, 20))
+    off = np.abs(face.points - truth)[:, :, :2]
+    assert off.mean() < 0.5 * np.abs(trembling - truth)[:, :, :2].mean()
+    x = face.points[:, :, 0].mean(axis=1)
+    lags = [float(np.corrcoef(np.roll(x, -lag)[3:-3], steps[3:-3])[0, 1]) for lag in (-1, 0, 1)]
+    assert int(np.argmax(lags)) == 1
+
+
+def test_an_object_before_the_face_is_seen_and_changing_light_is_not(picture: Image, points: np.ndarray) -> None:
+    usual = unwrapped(picture, points, 80)
+    textures = np.repeat(usual[None], 12, axis=0)
+    textures[3] = np.clip(textures[3] * 0.8, 0, 255).astype(np.uint8)
+    textures[8, 42:62, 22:34] = (40, 35, 30)
+    hidden = hidden_texels(textures, np.zeros((12, 80, 80), np.uint8), np.zeros(12, np.int32))
+    share = hidden_share(hidden)
+    assert share[3] < 0.01
+    assert hidden[8, 46:58, 25:31].min() > 200
+    assert 0.02 < share[8] < 0.3
+    assert share[7] > 0.01
+    assert share[5] == 0
+
+
+def test_what_hides_a_face_is_forgotten_at_a_cut(picture: Image, points: np.ndarray) -> None:
+    textures = np.repeat(unwrapped(picture, points, 80)[None], 10, axis=0)
+    hands = np.zeros((10, 80, 80), np.uint8)
+    hands[4, 40:60, 20:40] = 255
+    runs = np.array([0] * 5 + [1] * 5, np.int32)
+    share = hidden_share(hidden_texels(textures, hands, runs))
+    assert share[3] > 0
+    assert share[5] == 0
+
+
+def test_hands_are_found_around_a_face_and_drawn(models: FaceModels, persona_pictures: Mapping[str, Path]) -> None:
+    whole = cv2.imread(str(persona_pictures["P006"] / "amateur_posture.jpg"))
+    image = np.asarray(cv2.resize(whole, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+    face, _ = FaceLandmarker(models).in_box(image, FaceDetector(models).find(image)[0])
+    # The hands hang far below: a face of two and a half times the size has them in its surroundings.
+    face[:, :2] = face[:, :2].mean(axis=0) + 2.5 * (face[:, :2] - face[:, :2].mean(axis=0))
+    assert models.hand_detector is not None
+    assert models.hand_landmarks is not None
+    finder = HandFinder(models.hand_detector, models.hand_landmarks)
+    first = finder.find(image, face)
+    assert len(first) == 2
+    again = finder.find(image, face)
+    for before, after in zip(first, again, strict=True):
+        assert np.abs(before - after).mean() < 0.1 * np.ptp(before, axis=0).max()
+    mask = hands_mask(first, image.shape[:2])
+    for hand in first:
+        assert mask[tuple(hand[9, ::-1].astype(int))] == 1
+    assert mask[tuple(face[4, 1::-1].astype(int))] == 0
+    assert finder.find(np.full_like(image, 127), face) == []
+
+
+def test_a_persona_of_many_faces_follows_expressions(
+    models: FaceModels, persona_pictures: Mapping[str, Path], picture: Image, points: np.ndarray, tmp_path: Path
+) -> None:
+    folder = persona_pictures["P007"]
+    many = prepare_persona([folder / "studio_portrait.jpg", folder / "emotions_sheet.jpg"], models)
+    assert len(many.references) > 8
+    widest = max(range(len(many.references)), key=lambda index: float(many.references[index].expression[0]))
+    # The source does what the persona does in that picture.
+    smile = poses_of(many.references[widest].landmarks[None]).removed(many.references[widest].landmarks[None])[0]
+    pose = poses_of(points[None])
+    acted = points + pose.carried(0, smile - many.shape)
+    landmarks = np.concatenate([np.repeat(points[None], 12, axis=0), np.repeat(acted[None], 8, axis=0)])
+    clip = written(tmp_path / "still.mp4", [picture] * 20)
+    weights = reference_weights(many, follow_face(clip, track_of(landmarks), facts_of(picture, 20)))
+    np.testing.assert_allclose(weights.sum(axis=2), 1, atol=1e-4)
+    assert weights.min() >= 0
+    mouths = np.array([one.expression[0] for one in many.references])
+    assert weights[1, 17] @ mouths > weights[1, 2] @ mouths + 0.05
+
+
+def test_strangers_and_blurred_faces_are_left_out_with_the_reason(
+    models: FaceModels, persona_pictures: Mapping[str, Path], tmp_path: Path
+) -> None:
+    portrait = cv2.imread(str(persona_pictures["P007"] / "studio_portrait.jpg"))
+    small = cv2.resize(portrait, (900, 900), interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(tmp_path / "a.jpg"), small)
+    cv2.imwrite(str(tmp_path / "b.jpg"), cv2.flip(small, 1))
+    cv2.imwrite(str(tmp_path / "blurred.jpg"), cv2.GaussianBlur(small, (0, 0), 9))
+    stranger = cv2.imread(str(persona_pictures["P006"] / "studio_portrait.jpg"))
+    cv2.imwrite(str(tmp_path / "stranger.jpg"), cv2.resize(stranger, (900, 900), interpolation=cv2.INTER_AREA))
+    made = prepare_persona(sorted(tmp_path.glob("*.jpg")), models)
+    assert dict(made.rejected) == {
+        "blurred.jpg": "the face is blurred",
+        "stranger.jpg": "the face looks like somebody else's",
+    }
+    assert len(made.references) == 2
+    assert any("different expressions" in wish for wish in made.missing)
+
+
+def test_a_beard_is_seen_and_stays_unless_the_persona_has_one(picture: Image, points: np.ndarray) -> None:
+    bare = unwrapped(picture, points, 80)
+    bearded = bare.copy()
+    jaw = (face_mesh().layout[list(OVAL)] * 80).astype(np.int32)
+    mask = cv2.fillConvexPoly(np.zeros((80, 80), np.uint8), cv2.convexHull(jaw), 1)
+    mask[: int(face_mesh().layout[0, 1] * 80)] = 0
+    bearded[mask > 0] = (25, 22, 24)
+    assert not look_of(bare).beard
+    assert look_of(bearded).beard
+    kept = kept_texels(bearded, look_of(bearded), look_of(bare))
+    chin = (face_mesh().layout[199] * 80).astype(int)
+    cheek = (face_mesh().layout[50] * 80).astype(int)
+    assert kept[chin[1], chin[0]] > 0.8
+    assert kept[cheek[1], cheek[0]] < 0.1
+    assert kept_texels(bearded, look_of(bearded), look_of(bearded)).max() == 0
+
+
+def test_glasses_are_seen_and_kept(picture: Image, points: np.ndarray) -> None:
+    worn = picture.copy()
+    unit = float(np.linalg.norm(points[33, :2] - points[263, :2]))
+    for outer, inner, low in ((33, 133, 119), (263, 362, 348)):
+        centre = 0.4 * (points[outer, :2] + points[inner, :2]) + 0.2 * points[low, :2]
+        cv2.ellipse(worn, [int(v) for v in centre], (int(0.26 * unit), int(0.2 * unit)), 0, 0, 360, (30, 28, 28), 4)
+    bridge = [[int(v) for v in points[index, :2]] for index in (193, 417)]
+    cv2.line(worn, bridge[0], bridge[1], (30, 28, 28), 4)
+    with_glasses, without = unwrapped(worn, points, 80), unwrapped(picture, points, 80)
+    assert look_of(with_glasses).glasses
+    assert not look_of(without).glasses
+    kept = kept_texels(with_glasses, look_of(with_glasses), look_of(without))
+    assert kept.max() > 0.7
+    assert kept.mean() < 0.15
+
+
+def test_what_cannot_be_swapped_well_is_said_beforehand(points: np.ndarray) -> None:
+    still = np.repeat(points[None], 30, axis=0)
+    assert judge(track_of(still)).level == "good"
+    assert judge(track_of(still, height=60.0)).level == "limited"
+    assert judge(track_of(still, height=20.0)).level == "unsuitable"
+    poster = judge(track_of(still, alive=False))
+    assert poster.level == "limited"
+    assert "does not move" in poster.reasons[0]
+    shape = face_mesh().shape
+    turned = (140 * shape @ rotation(55, 0, 0).T).astype(np.float32)
+    sideways = np.repeat(turned[None], 30, axis=0)
+    assert judge(track_of(sideways)).level == "unsuitable"
+    assert "20 %" in judge(track_of(np.concatenate([sideways[:6], still[:24]]))).reasons[0]
+
+
+def test_another_person_can_be_chosen(points: np.ndarray) -> None:
+    first = track_of(points[None])
+    analysis = FaceAnalysis((first, replace(first, id="face2")), "face1")
+    assert analysis.choosing(2).require_on_camera().id == "face2"
+    with pytest.raises(InvalidInput, match="2 were found"):
+        analysis.choosing(3)
