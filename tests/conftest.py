@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recaster.infra.models import ModelStore, load_manifest
+from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 
 # No test may ask a platform outside: what looks up ids at TikTok says so itself, and is led to a site on loopback.
@@ -25,7 +25,7 @@ def model_store() -> ModelStore:
 @pytest.fixture(scope="session")
 def model_files(model_store: ModelStore) -> Mapping[str, Path]:
     """Model name → checked path."""
-    return {model.name: model_store.path(model.name) for model in load_manifest().models}
+    return model_store.paths()
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ Points = NDArray[np.float32]
 def main() -> None:
     """Measure, unroll, triangulate and write."""
     store = ModelStore(Settings().folder("models"))
-    models = FaceModels.of({model.name: store.path(model.name) for model in store.manifest.models})
+    models = FaceModels.of(store.paths())
     detector, landmarker = FaceDetector(models), FaceLandmarker(models)
     root = Path(str(distribution("openpeople").locate_file("openpeople/data/curated")))
     neutral: list[Points] = []

@@ -31,7 +31,7 @@ def main() -> int:
     """Build the clip."""
     pictures = Path(str(distribution("openpeople").locate_file("openpeople/data/curated/P006/assets")))
     models = ModelStore(Settings().folder("models"))
-    files = {model.name: models.path(model.name) for model in models.manifest.models}
+    files = models.paths()
     with tempfile.TemporaryDirectory() as folder:
         large = Path(folder) / "large.mp4"
         make_source_clip(pictures, files, large, seconds=SECONDS, rate=RATE, size=SIZE)

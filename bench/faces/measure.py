@@ -6,7 +6,7 @@ swapper but the mask's outline.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -44,7 +44,7 @@ class Clip:
 
 def measure(
     pairs: Iterable[tuple[Image, Image]],
-    landmarks: np.ndarray,
+    landmarks: Sequence[np.ndarray],
     persona: np.ndarray,
     others: list[np.ndarray],
     own: np.ndarray,
@@ -56,7 +56,7 @@ def measure(
 
     Args:
         pairs: source and result of each frame.
-        landmarks: raw landmarks of the source in each frame, (n, 468, 3).
+        landmarks: raw landmarks of the source in each frame, (468, 3) each; may grow while frames are drawn.
         persona: embedding of the persona.
         others: embeddings of other people the result must be less like than the persona.
         own: embedding of the source's person.

@@ -126,7 +126,7 @@ def measure(item: Item, tracks: tuple[OverlayTrack, ...], known: Known, pictures
 def read_tracks(item: Item) -> tuple[OverlayTrack, ...]:
     """What the product's reader finds."""
     store = ModelStore(Settings().folder("models"))
-    models = {model.name: store.path(model.name) for model in store.manifest.models}
+    models = store.paths()
     reader = RapidTextReader(TextModels(models["text_detector"], models["text_recogniser"]))
     return reader.read_clip(item.burned, item.facts(), item.shots())
 

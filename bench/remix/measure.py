@@ -238,7 +238,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = Settings()
     store = ModelStore(settings.folder("models"))
-    files = {model.name: store.path(model.name) for model in store.manifest.models}
+    files = store.paths()
     with tempfile.TemporaryDirectory(prefix="recaster-bench-") as scratch:
         folder = arguments.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)

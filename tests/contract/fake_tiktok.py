@@ -123,6 +123,8 @@ class FakeTiktok:
     def __init__(self, folder: Path) -> None:
         self.routes: dict[str, Route] = {}
         self.seen: list[Seen] = []
+        self.elsewhere: dict[tuple[str, int], int] = {}
+        """Port on loopback of other hosts that a test adds."""
         self.ca_file, certificate = _certificates(folder)
         fake = self
 
@@ -174,9 +176,10 @@ class FakeTiktok:
         return [PUBLIC]
 
     async def dial(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if (host, port) != (PUBLIC, 443):
+        target = self.port if (host, port) == (PUBLIC, 443) else self.elsewhere.get((host, port))
+        if target is None:
             raise OSError("nothing else exists in this test")
-        return await asyncio.open_connection("127.0.0.1", self.port)
+        return await asyncio.open_connection("127.0.0.1", target)
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         path = handler.path.partition("?")[0]

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 import structlog
 from fastapi.testclient import TestClient
 from receivers import Receiver
+from worlds import POSTGRES, copy_postgres
 
 from recaster.infra.clock import ManualClock
 from recaster.infra.database import Database
@@ -33,8 +34,6 @@ PEPPER, SEALING, PROVIDER, PASSWORD = "canary-pepper", "canary-sealing", "canary
 
 @pytest.fixture
 def settings(tmp_path: Path, empty_database: Path) -> Settings:
-    from conftest import POSTGRES, copy_postgres
-
     home = tmp_path / "home"
     home.mkdir()
     planted: dict[str, Any] = {

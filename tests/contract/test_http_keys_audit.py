@@ -130,6 +130,15 @@ def test_bad_bodies(client: TestClient, admin: Headers, body: dict[str, Any]) ->
     assert (response.status_code, response.json()["error"]["code"]) == (422, "VALIDATION")
 
 
+def test_there_is_a_bound_on_keys(client: TestClient, admin: Headers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recaster.service.keys.service.MOST_KEYS", 3)
+    made = [mint(client, admin) for _ in range(2)]
+    refused = client.post("/v1/api-keys", json={"name": "x", "scopes": []}, headers=admin)
+    assert (refused.status_code, refused.json()["error"]["details"]["subcode"]) == (409, "TOO_MANY_KEYS")
+    client.delete(f"/v1/api-keys/{made[0]['apiKey']['id']}", headers=admin)
+    mint(client, admin)
+
+
 def test_every_write_but_the_remix_is_logged(app: FastAPI) -> None:
     unlogged = {
         operation.path

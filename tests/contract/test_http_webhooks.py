@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from receivers import Receiver
 from standardwebhooks.webhooks import Webhook
+from worlds import POSTGRES, copy_postgres
 
 from recaster.errors import NoFaceFound
 from recaster.infra.clock import ManualClock
@@ -36,8 +37,6 @@ ALL = ["job.completed", "job.failed", "job.canceled", "content.generated", "cont
 
 @pytest.fixture
 def settings(tmp_path: Path, empty_database: Path) -> Settings:
-    from worlds import POSTGRES, copy_postgres
-
     home = tmp_path / "home"
     home.mkdir()
     opened = "127.0.0.0/8"

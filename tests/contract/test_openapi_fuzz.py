@@ -15,7 +15,6 @@ import structlog
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from hypothesis.stateful import run_state_machine_as_test
 from openapi_world import Route, furnish, hush, routes
@@ -94,7 +93,7 @@ def ids(
 
 @dataclass(frozen=True)
 class Fuzz:
-    """Sends made-up requests, right and wrong ones, half of them with the ids of things that are there."""
+    """Sends made-up requests: right ones about things that are there, and wrong ones about nothing."""
 
     schema: Any
     by_name: dict[str, Route]
@@ -122,11 +121,11 @@ class Fuzz:
     def _ask(self, operation: Any, mode: GenerationMode) -> list[str]:
         seen = self.answered.setdefault(operation.label, set())
 
-        @given(case=operation.as_strategy(generation_mode=mode), real=st.booleans())
+        @given(case=operation.as_strategy(generation_mode=mode))
         @self.limits
-        def run(case: Any, real: bool) -> None:
+        def run(case: Any) -> None:
             self.clock.advance(timedelta(seconds=61))  # a new budget of requests
-            if real:
+            if mode is GenerationMode.POSITIVE:
                 case.path_parameters.update({key: self.known[key] for key in case.path_parameters if key in self.known})
             response = case.call(headers=self.headers)
             seen.add(response.status_code)
@@ -149,7 +148,7 @@ def test_every_answer_to_a_key_is_documented(
     found = fuzz.findings()
     assert not found, "\n\n".join(found)
     reached = [name for name, statuses in fuzz.answered.items() if min(statuses) < 300]
-    assert len(reached) > len(fuzz.answered) / 2, f"only {reached} were ever answered well"
+    assert len(reached) > len(fuzz.answered) * 2 / 3, f"only {reached} were ever answered well"
 
 
 def test_every_answer_to_nobody_is_documented(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -231,15 +234,49 @@ def test_a_file_beyond_the_limit_is_not_brought(tmp_path: Path) -> None:
     assert caught.value.details["limit"] == 3000
 
 
-def test_the_second_way_is_asked_where_the_first_is_blocked(tmp_path: Path) -> None:
-    with opened(
-        tmp_path, ways=(MAIN_WAY, SECOND_WAY), source_proxy="http://proxy.example:3128", source_proxy_use="second"
-    ) as site:
-        site.fake.page_of(ID, Reply(status_page(10204)))
-        with pytest.raises(TryLater):
-            # The operator's proxy does not exist here: what counts is that it was asked.
-            site.look_up()
-        assert site.proxy.refusals["connect"] >= 1
+@contextmanager
+def operators_proxy(fake: FakeTiktok) -> Iterator[list[bytes]]:
+    """A proxy of the operator at `proxy.example`: it takes CONNECT and leads to the site; yields the heads it was sent."""
+    heads: list[bytes] = []
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def serve(near: socket.socket) -> None:
+        heads.append(near.recv(4096))
+        near.sendall(b"HTTP/1.1 200 ok\r\n\r\n")
+        far = socket.create_connection(("127.0.0.1", fake.port))
+        for source, target in ((near, far), (far, near)):
+            threading.Thread(target=pump, args=(source, target), daemon=True).start()
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                serve(listener.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        fake.elsewhere["proxy.example", 3128] = listener.getsockname()[1]
+        yield heads
+
+
+@pytest.mark.parametrize("use", ["second", "always"])
+def test_the_operators_proxy_is_the_second_way_or_the_only_one(tmp_path: Path, use: str) -> None:
+    ways = (MAIN_WAY, SECOND_WAY) if use == "second" else (MAIN_WAY,)
+    with (
+        opened(tmp_path, ways=ways, source_proxy="http://me:pass@proxy.example:3128", source_proxy_use=use) as site,
+        operators_proxy(site.fake) as heads,
+    ):
+        # The first that asks seems to be in the wrong region.
+        blocked = 1 if use == "second" else 0
+        site.fake.page_of(ID, lambda seen: Reply(status_page(10204) if seen.count < blocked else video_page(item(ID))))
+        assert site.look_up().author == "maya.studies"
+        assert len(site.fake.requests(f"/video/{ID}")) == blocked + 1
+        assert heads
+        assert all(head.startswith(b"CONNECT www.tiktok.com:443") for head in heads)
 
 
 COOKIES = "# Netscape HTTP Cookie File\n.tiktok.com\tTRUE\t/\tTRUE\t1999999999\tsid_tt\tcanary-value\n"
@@ -262,8 +299,6 @@ def test_a_hashtag_and_a_creator_are_listed(tmp_path: Path) -> None:
             "statistics": {"play_count": 5}, "create_time": 1_790_000_000,
             "video": {"duration": 9000, "play_addr": {"url_list": [media(f"{ID}/play.mp4")]}},
         }  # fmt: skip
-        import json
-
         site.fake.routes["/tag/studytips"] = Reply(b'<a href="snssdk1233://challenge/detail/42">')
         site.fake.routes["/aweme/v1/challenge/aweme/"] = Reply(
             json.dumps({"aweme_list": [post], "has_more": False}).encode(), kind="application/json"

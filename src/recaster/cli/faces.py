@@ -138,7 +138,7 @@ def pictures_in(folder: Path) -> list[Path]:
 
 def _models() -> FaceModels:
     store = ModelStore(Settings().folder("models"))
-    return FaceModels.of({model.name: store.path(model.name) for model in store.manifest.models if not model.optional})
+    return FaceModels.of(store.paths())
 
 
 def _persona(path: Path, models: FaceModels, progress: Progress) -> Persona:

@@ -47,7 +47,7 @@ def erase(
     as_json: AsJson = False,
 ) -> None:
     """Erase the burned-in text of a video and restore what is behind it."""
-    engines = _engines()
+    engines = _engines(overlays)
     output.parent.mkdir(parents=True, exist_ok=True)
     with progress_bars() as bars:
         facts, shots, found = _read(clip, overlays, engines, bars)
@@ -81,7 +81,7 @@ def reset(
     as_json: AsJson = False,
 ) -> None:
     """Replace burned-in text by other words in the same place, look and timing."""
-    engines = _engines()
+    engines = _engines(overlays)
     output.parent.mkdir(parents=True, exist_ok=True)
     wanted = _texts(texts)
     with progress_bars() as bars:
@@ -106,8 +106,10 @@ def reset(
     _report(output, ("overlay", "old text", "new text", "size"), rows, as_json)
 
 
-def _engines() -> Engines:
+def _engines(overlays: Path | None) -> Engines:
     settings = Settings()
+    if overlays is not None:
+        return Engines({}, settings)  # nothing is read, so no model file is needed
     return Engines.from_choice(engine_choice(settings, ModelStore(settings.folder("models"))))
 
 

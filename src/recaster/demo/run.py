@@ -75,7 +75,7 @@ def run_demo(output: Path, say: Callable[[str], None] = lambda line: None, progr
     output.mkdir(parents=True, exist_ok=True)
     settings = Settings()
     models = ModelStore(settings.folder("models"))
-    files = {model.name: models.path(model.name) for model in models.manifest.models if not model.optional}
+    files = models.paths()
     source = output / "source.mp4"
     say(f"making the source clip from pictures of {SOURCE_PERSON}, a synthetic person")
     make_source_clip(persona_pictures(SOURCE_PERSON), files, source, progress=progress)

@@ -59,7 +59,7 @@ class ChildReport:
     """What was seen of a child that has ended."""
 
     peak_bytes: int
-    """Largest resident memory."""
+    """Largest resident memory. Of a child that died before it could tell, what the system says, which may be our own."""
     cpu_seconds: float
     isolation: tuple[tuple[str, bool, str], ...]
     """Name of each isolation step, whether it held, and if not, why; empty without a policy."""
@@ -112,6 +112,7 @@ def run_in_child(
     watcher.start()
     answer: dict[str, Any] | None = None
     isolation: tuple[tuple[str, bool, str], ...] = ()
+    peak = 0
     try:
         message = {"request": dict(request), "sandbox": sandbox.to_json() if sandbox else None}
         with contextlib.suppress(BrokenPipeError):
@@ -123,16 +124,19 @@ def run_in_child(
                 progress(*said["progress"])
             elif "isolation" in said:
                 isolation = tuple((str(name), bool(holds), str(why)) for name, holds, why in said["isolation"])
+            elif "peak" in said:
+                peak = int(said["peak"])
             else:
                 answer = said
     finally:
         ended.set()
         watcher.kill()
+        watcher.retire()
         with contextlib.suppress(BrokenPipeError):
             child.stdin.close()
         usage = _reap(child)
         listener.join(timeout=5)
-    observe(ChildReport(usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime, isolation))
+    observe(ChildReport(peak or usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime, isolation))
     if is_cancelled():
         raise Cancelled("The work was cancelled.")
     if watcher.timed_out:
@@ -193,7 +197,9 @@ def rebuild_error(description: Mapping[str, Any]) -> RecasterError:
     RecasterError.__init__(error, description["message"])
     error.details = dict(description["details"])
     for name, value in description.get("more", {}).items():
-        setattr(error, name, value)
+        # Plain fields only: a child that was taken over must not reach into the object's machinery.
+        if name.isidentifier() and not name.startswith("_"):
+            setattr(error, name, value)
     return error
 
 
@@ -235,6 +241,8 @@ class _Watcher(threading.Thread):
         self._ended = ended
         self._is_cancelled = is_cancelled
         self._seconds = seconds
+        self._mutex = threading.Lock()
+        self._retired = False
 
     def run(self) -> None:
         started = time.monotonic()
@@ -251,9 +259,15 @@ class _Watcher(threading.Thread):
                 return
 
     def kill(self) -> None:
-        """End the child with everything that it has started. It is not yet reaped, so the number is still its own."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._child.pid, signal.SIGKILL)
+        """End the child with everything that it has started."""
+        with self._mutex, contextlib.suppress(ProcessLookupError):
+            if not self._retired:
+                os.killpg(self._child.pid, signal.SIGKILL)
+
+    def retire(self) -> None:
+        """Kill no more: once the child is reaped, its number may be that of a stranger."""
+        with self._mutex:
+            self._retired = True
 
 
 def _reap(child: subprocess.Popen[str]) -> resource.struct_rusage:
@@ -304,10 +318,22 @@ def main(stage: str) -> int:
         module, _, name = stage.partition(":")
         result = getattr(importlib.import_module(module), name)(request, reporter)
     except RecasterError as error:
+        reporter.send({"peak": _peak_bytes()})
         reporter.send({"error": describe_error(error)})
         return error.exit_code
+    reporter.send({"peak": _peak_bytes()})
     reporter.send({"result": result})
     return 0
+
+
+def _peak_bytes() -> int:
+    """Largest resident memory since this program began; what the system counts per process goes back to its parent."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            line = next(line for line in status if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return 0
+    return int(line.split()[1]) * 1024
 
 
 def _lead_to_proxy(port: int) -> None:

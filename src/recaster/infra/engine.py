@@ -36,7 +36,6 @@ ENDED: Final = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPT
 """What the engine calls a workflow that will not run again."""
 
 _SCHEMA = "dbos"
-_UNDER_WAY: Final = frozenset({"ENQUEUED", "PENDING", "DELAYED"})
 _BATCH = 500
 _LOG = structlog.get_logger(__name__)
 P = ParamSpec("P")
@@ -105,28 +104,20 @@ class EngineClient:
         self._client.resume_workflows(list(job_ids), queue_name=QUEUE)
 
     def status(self, job_id: str) -> str | None:
-        """Return the engine's word for the job (`ENQUEUED`, `PENDING`, `SUCCESS`, …), None if it does not know it.
-
-        Of a job that was put off, it is the word for its last workflow.
-        """
-        found = {
-            str(workflow.workflow_id): workflow for workflow in self._client.list_workflows(workflow_id_prefix=job_id)
-        }
-        numbers = [int(name.partition(".")[2]) for name in found if name.startswith(f"{job_id}.")]
-        last = found.get(f"{job_id}.{max(numbers)}" if numbers else job_id)
-        return str(last.status) if last is not None else None
+        """Return the engine's word for the job (`ENQUEUED`, `PENDING`, `SUCCESS`, …), None if it does not know it."""
+        return self.statuses([job_id]).get(job_id)
 
     def statuses(self, job_ids: Sequence[str]) -> dict[str, str]:
-        """Return the engine's word, like `status`, for each of the jobs that it knows."""
-        found: dict[str, str] = {}
+        """Return the engine's word for each of the jobs that it knows; of one that was put off, for its last workflow."""
+        last: dict[str, tuple[int, str]] = {}
         for start in range(0, len(job_ids), _BATCH):
             part = self._client.list_workflows(
-                workflow_ids=list(job_ids[start : start + _BATCH]), load_input=False, load_output=False
+                workflow_id_prefix=list(job_ids[start : start + _BATCH]), load_input=False, load_output=False
             )
-            found |= {workflow.workflow_id: str(workflow.status) for workflow in part}
-        # The first workflow of a job that was put off has ended; what counts is its last.
-        ended = [job_id for job_id, status in found.items() if status not in _UNDER_WAY]
-        return found | {job_id: self.status(job_id) or found[job_id] for job_id in ended}
+            for workflow in part:
+                job_id, _, number = str(workflow.workflow_id).partition(".")
+                last[job_id] = max(last.get(job_id, (-1, "")), (int(number or 0), str(workflow.status)))
+        return {job_id: status for job_id, (_, status) in last.items()}
 
     def forget(self, before: datetime) -> int:
         """Remove the engine's records of workflows that ended before a moment; return how many there were."""

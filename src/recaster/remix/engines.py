@@ -39,10 +39,10 @@ def engine_choice(settings: Settings, models: ModelStore) -> dict[str, Any]:
     """
     faces = FaceChoice.of(settings)
     faces.loaded()
-    wanted = [model.name for model in models.manifest.models if not model.optional]
+    paths = models.paths()
     if settings.copy_adapter == "local":
-        wanted.append(LOCAL_MODEL)
-    return {"models": {name: str(models.path(name)) for name in wanted}, "faces": faces.to_json()}
+        paths[LOCAL_MODEL] = models.path(LOCAL_MODEL)
+    return {"models": {name: str(path) for name, path in paths.items()}, "faces": faces.to_json()}
 
 
 @dataclass(frozen=True, slots=True)

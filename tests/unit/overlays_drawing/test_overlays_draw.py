@@ -192,3 +192,67 @@ def test_a_tampered_font_file_is_refused(tmp_path: Any) -> None:
 )
 def test_shipped_fonts_have_the_letters_of_their_scripts(drawer: SkiaTextDrawer, text: str) -> None:
     assert drawer.fits(text, STYLE, BOX, FRAME).missing_glyphs == ()
+
+
+@pytest.mark.parametrize("text", ["كيف أوفر المال", "सुबह की आदतें", "ประหยัดเงิน"])
+def test_other_scripts_are_drawn_bold_with_the_installed_noto_fonts(
+    drawer: SkiaTextDrawer, picture: Any, text: str
+) -> None:
+    laid = drawer.layout(text, STYLE, BOX, FRAME)
+    assert laid.missing_glyphs == ()
+    ink = (drawer.draw(picture, laid) != picture).any(axis=2).sum()
+    letters = drawer.layout("n" * round(laid.lines[0].width / 17), STYLE, BOX, FRAME)
+    assert ink > 0.3 * (drawer.draw(picture, letters) != picture).any(axis=2).sum()
+
+
+def lines_of(laid: Any, dx: float, dy: float) -> tuple[OverlayLine, ...]:
+    """The laid lines as a reader would see them somewhere else."""
+    return tuple(
+        OverlayLine(
+            line.text,
+            (
+                (line.x + dx, line.baseline - laid.line_top + dy),
+                (line.x + line.width + dx, line.baseline - laid.line_top + dy),
+                (line.x + line.width + dx, line.baseline + laid.line_bottom + dy),
+                (line.x + dx, line.baseline + laid.line_bottom + dy),
+            ),
+            1.0,
+        )
+        for line in laid.lines
+    )
+
+
+def test_new_words_stand_on_the_baseline_of_the_old_ones(drawer: SkiaTextDrawer, picture: Any) -> None:
+    style = replace(STYLE, stroke=Stroke((0, 0, 0), 3.0))
+    old = drawer.layout("page dpb", style, BOX, FRAME).moved(3.25, -2.5)
+    seen = drawer.draw(picture, old)
+    laid = drawer.layout("no tails", style, BOX, FRAME, old_lines=lines_of(old, 1.0, 1.0), seen=seen)
+    assert laid.lines[0].baseline == pytest.approx(old.lines[0].baseline, abs=1.0)
+    assert laid.center[0] == pytest.approx(old.center[0], abs=0.6)
+
+
+def test_a_slab_keeps_its_place_around_other_words(drawer: SkiaTextDrawer, picture: Any) -> None:
+    style = replace(STYLE, slab=Slab((200, 30, 30), 1.0, 8.0, 14.0, 8.0, True))
+    old = drawer.layout("old page", style, BOX, FRAME)
+    lower = tuple(value + (4.0 if side % 2 else 0.0) for side, value in enumerate(old.box))
+    laid = drawer.layout("new", style, lower, FRAME, old_lines=lines_of(old, 0.0, 0.0))
+    _, top, _, bottom = painted(picture, drawer.draw(picture, laid))
+    assert (top, bottom) == pytest.approx((lower[1], lower[3]), abs=2)
+    assert laid.lines[0].baseline == pytest.approx(old.lines[0].baseline, abs=1.5)
+    assert laid.box[2] - laid.box[0] < old.box[2] - old.box[0]
+
+
+def test_the_word_being_said_lights_up(drawer: SkiaTextDrawer, picture: Any) -> None:
+    style = replace(STYLE, active_fill=(0, 0, 0), active_slab=(20, 200, 60))
+    spoken = replace(track(Animation("none", 0), Animation("none", 0)), style=style)
+    first, last = appearance(spoken, 10), appearance(spoken, 29)
+    assert first is not None
+    assert last is not None
+    laid = drawer.layout("one two", style, BOX, FRAME)
+    middle = round(laid.center[0])
+    green = [
+        ((drawer.draw(picture, laid, look) == (60, 200, 20)).all(axis=2)).any(axis=0).nonzero()[0]
+        for look in (first, last)
+    ]
+    assert green[0].max() < middle + 4
+    assert green[1].min() > middle - 12

@@ -275,3 +275,12 @@ def test_encoder_settings_name_the_wrong_field(wrong: dict[str, int]) -> None:
     with pytest.raises(InvalidInput) as caught:
         EncoderSettings(**wrong)  # type: ignore[arg-type]
     assert caught.value.details["field"] == next(iter(wrong))
+
+
+def test_lossless_writing_keeps_every_pixel_and_time(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "source.mp4", audio="aac", rate=Fraction(30000, 1001), time_base=Fraction(1, 30000))
+    target = copy(source, tmp_path / "target.mp4", EncoderSettings(lossless=True))
+    assert read_times(target) == read_times(source)
+    assert audio_digest(target) == audio_digest(source)
+    for before, after in zip(read_frames(source), read_frames(target), strict=True):
+        assert np.array_equal(before.image, after.image)

@@ -36,6 +36,7 @@ def create_api_key(call: Call, body: ApiKeyCreate) -> Answer:
     if call.principal.environment == "test" and body.environment != "test":
         message = "a sandbox key mints sandbox keys only; use test"
         raise invalid([{"path": "environment", "message": message}])
+    service.require_room(call.session)
     minted = service.mint(
         call.session, call.services.pepper, call.principal.organization_id, name=body.name, scopes=body.scopes,
         tier=call.principal.organization_tier, environment=body.environment,

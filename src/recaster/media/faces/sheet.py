@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from recaster.media.faces.analysis import FaceTrack
+from recaster.media.faces.mesh import Points
 from recaster.media.video import Image, read_chosen
 
 _GAP = 4
@@ -27,7 +28,9 @@ def face_sheet(
     place = {int(frame): row for row, frame in enumerate(track.frames)}
     strips = []
     for clip in (before, after):
-        tiles = [_tile(frame.image, track.landmarks[place[frame.index]], tile) for frame in read_chosen(clip, chosen)]
+        tiles = [
+            head_tile(frame.image, track.landmarks[place[frame.index]], tile) for frame in read_chosen(clip, chosen)
+        ]
         strips.append(joined(tiles))
     gap = np.full((_GAP, strips[0].shape[1], 3), 255, np.uint8)
     return np.vstack([strips[0], gap, strips[1]])
@@ -40,7 +43,8 @@ def joined(tiles: Sequence[Image]) -> Image:
     return np.hstack(parts[:-1])
 
 
-def _tile(image: Image, points: np.ndarray, tile: tuple[int, int]) -> Image:
+def head_tile(image: Image, points: Points, tile: tuple[int, int]) -> Image:
+    """The head of a face with landmarks (468, 3), at the size `tile` (width, height)."""
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
     height = 1.75 * float(high[1] - low[1])
     scale = tile[1] / height

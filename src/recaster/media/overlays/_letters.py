@@ -130,7 +130,7 @@ def find_letters(track: OverlayTrack, samples: Samples) -> Letters:
             shift = np.array([[1, 0, style.shadow.dx], [0, 1, style.shadow.dy]], np.float64)
             moved = cv2.warpAffine(own, shift, own.shape[::-1])
             own = own | grown(np.asarray(moved, np.uint8), 0.7 * style.shadow.blur)
-        own = grown(own, fringe)
+        own = with_holes_filled(grown(own, fringe), 0.03 * style.size**2)
         ink |= own | _emoji(line, samples, own, style.size)
     return Letters(core, ink)
 
@@ -156,20 +156,20 @@ def _true_fill(track: OverlayTrack, samples: Samples) -> Color | None:
         return style.fill
 
     def share(color: Color) -> float:
-        cover, away, _ = _strokes(samples.median, style.size, color)
+        cover, away, _ = strokes(samples.median, style.size, color)
         return float(((inside > 0) & (cover > 0.6) & (away < 44.0)).sum()) / area
 
     stated = share(style.fill)
-    if 0.15 <= stated <= 0.7:
+    if 0.1 <= stated <= 0.7:
         return style.fill
     # Where brightness changes within a stem's width there may be letters: which colours are frequent there?
     bins, counts = np.unique(samples.median[inside > 0] // 32, axis=0, return_counts=True)
     frequent = [_rgb_of(color) for color in bins[np.argsort(-counts)[:5]]]
     found = {color: share(color) for color in ((255, 255, 255), (0, 0, 0), *frequent)}
     best = max((color for color in found if found[color] <= 0.7), key=lambda color: found[color], default=None)
-    if best is not None and found[best] > max(0.12, 1.5 * stated):
+    if best is not None and found[best] > max(0.12, 4.0 * stated):
         return best
-    return style.fill if stated >= 0.06 else None
+    return style.fill if stated >= 0.02 else None
 
 
 def _rgb_of(cell: NDArray[np.uint8]) -> Color:
@@ -184,7 +184,7 @@ def _letters_of(track: OverlayTrack, samples: Samples, zone: Mask, fill: Color) 
     Each picture is asked on its own, because what moves behind see-through letters, or beside thin ones, differs.
     """
     style = track.style
-    covers, aways, strays = zip(*(_strokes(one, style.size, fill) for one in samples.pictures), strict=True)
+    covers, aways, strays = zip(*(strokes(one, style.size, fill) for one in samples.pictures), strict=True)
     # Word after word of a caption may take another look: each has the style's own in some of the pictures only.
     turns = style.active_fill is not None or style.active_slab is not None
     if turns:
@@ -198,18 +198,21 @@ def _letters_of(track: OverlayTrack, samples: Samples, zone: Mask, fill: Color) 
         return np.zeros(zone.shape, np.uint8)
     if style.opacity < 0.9:
         # Their colour depends on what shines through; what is nearer to the fill than they can be is a print or a lamp.
-        found = thin & (cover < 1.3 * style.opacity + 0.1) & (np.median(np.stack(strays), axis=0) < 24.0)
+        found = thin & (cover < 1.3 * style.opacity + 0.1) & (np.median(np.stack(strays), axis=0) < 32.0)
         return np.asarray(found * 255, np.uint8)
     nearest = np.sort(away[thin])[: max(8, int(0.3 * thin.sum()))]
     closest = float(np.median(nearest))
     tolerance = min(40.0 if style.stroke else 70.0, 36.0 + closest) + 1.3 * closest
     found = thin & (away <= tolerance)
+    if style.stroke is None and not turns:
+        # Thin letters never reach their full colour, but lie between it and what is around.
+        found |= thin & (cover > 0.4) & (np.median(np.stack(strays), axis=0) < 20.0)
     if len(samples.pictures) > 2 and not turns:
         found &= samples.restless < 26.0
     return np.asarray(found * 255, np.uint8)
 
 
-def _strokes(image: Image, size: float, fill: Color) -> tuple[Plane, Plane, Plane]:
+def strokes(image: Image, size: float, fill: Color) -> tuple[Plane, Plane, Plane]:
     """How much of each pixel a thin stroke of a colour covers, 0–1; how far its own colour is from that one; and how far
     from every mixture of that one with what is around.
     """

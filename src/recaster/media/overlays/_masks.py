@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recaster.media.overlays._carry import Hidden
+from recaster.media.overlays._glass import Glass, find_glass, seen_through
 from recaster.media.overlays._letters import Samples, find_letters, grown
 from recaster.media.overlays._slabs import Highlight, find_highlight, find_slab
 from recaster.media.overlays._veil import Veil, find_veil
@@ -60,6 +62,7 @@ class Block:
     """For typed text: which letter each pixel of `ink` belongs to, -1 outside; empty otherwise."""
     highlight: Highlight | None
     veil: Veil | None
+    glass: Glass | None
     present: dict[int, bool] = field(default_factory=dict)
     """For frames just outside the stated life: whether the block shows."""
     boxes: dict[int, Mask] = field(default_factory=dict)
@@ -213,7 +216,10 @@ class ClipMasks:
         parts = _letter_parts(track, letters.core[part], mask)
         if veil is not None:
             veil = replace(veil, mask=np.ascontiguousarray(veil.mask[part]))
-        self.blocks.append(Block(track, left + x0, top + y0, mask, core, colors, parts, highlight, veil))
+        glass = find_glass(track, samples, letters)
+        if glass is not None:
+            glass = glass.cut(part)
+        self.blocks.append(Block(track, left + x0, top + y0, mask, core, colors, parts, highlight, veil, glass))
 
     def learn(self, index: int, image: Image) -> None:
         """Look at a frame for what changes within the lives of the blocks."""
@@ -253,6 +259,16 @@ class ClipMasks:
                 _paste(covered, block.veil.mask, block.left + dx - rect[0], block.top + dy - rect[1])
                 picture = block.veil.lifted(picture, covered, strength)
         return picture
+
+    def seen_through(self, index: int, picture: Image, text: Mask, rect: Rect, hidden: Hidden) -> Hidden:
+        """Estimates for a crop at `rect` corrected by what shines through see-through letters that stand at rest."""
+        glasses = []
+        for block in self.showing(index):
+            look = None if block.glass is None else appearance(block.track, index)
+            if block.glass is not None and look is not None and look.alpha == 1.0 and look.scale == 1.0:
+                dx, dy = block.offset(index)
+                glasses.append((block.glass, block.left + dx - rect[0], block.top + dy - rect[1]))
+        return seen_through(glasses, picture, text, hidden) if glasses else hidden
 
     def extent(self, block: Block) -> Rect:
         """Everything a block can cover during its life."""

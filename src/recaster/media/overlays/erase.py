@@ -277,8 +277,10 @@ class TemporalEraser:
             back = Carrier(reduction_of(x1 - x0, y1 - y0, self._settings.measured_cells), self._flow)
             for number in range(end, first - 1, -1):
                 text = self._text(number, region)
-                hidden = back.estimate(region.pictures[number], text)
-                back.settle(region.pictures[number], text, hidden)
+                picture = region.pictures[number]
+                hidden = back.estimate(picture, text)
+                hidden = self._masks.seen_through(number, picture, text, region.rect, hidden)
+                back.settle(picture, text, hidden)
                 if number <= last:
                     region.later[number] = (
                         np.clip(np.rint(hidden.colors), 0, 255).astype(np.uint8),
@@ -297,6 +299,7 @@ class TemporalEraser:
         if len(hidden.colors):
             colors, variance = region.later[index]
             hidden = combined(hidden, Hidden(colors.astype(np.float32), variance.astype(np.float32)))
+            hidden = self._masks.seen_through(index, picture, text, region.rect, hidden)
         restored = region.forward.settle(picture, text, hidden)
         if out is not None:
             x0, y0, x1, y1 = region.rect

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -220,8 +220,6 @@ class LineFinder:
         self._watch = EdgeWatch()
         self._alive: list[FoundLine] = []
         self.lines: list[FoundLine] = []
-        self.looks = 0.0
-        """How many pictures the detector has looked at, strips by their share."""
 
     def feed(self, frame: Frame) -> None:
         """Take the next frame."""
@@ -232,7 +230,6 @@ class LineFinder:
         if frame.index % self._every == 0 or frame.index in self._shot_starts or frame.index == self._last_frame:
             side = self._fine_side if frame.index % self._fine_every == 0 else self._side
             seen = self._detector.detect(frame.image, min(1.0, side / max(height, width)))
-            self.looks += (side / self._side) ** 2
             self._link(frame, luma, seen, whole)
             self._watch.looked(whole, frame.index, [bounds(one.quad) for one in seen], called=False)
             return
@@ -248,7 +245,6 @@ class LineFinder:
         left, top, right, bottom = region
         for last in (False, True):
             seen = self._detector.detect(image[top:bottom, left:right], scale)
-            self.looks += (bottom - top) * (right - left) / (height * width)
             found = [DetectedLine(shifted(one.quad, left, top), one.score) for one in seen]
             above = [one for one in found if top > 0 and one.quad[:, 1].min() <= top + 2]
             below = [one for one in found if bottom < height and one.quad[:, 1].max() >= bottom - 2]
@@ -385,6 +381,35 @@ class LineFinder:
         line.kept.append(Sighting(frame.index, quad, frame.image[y0:y1, x0:x1].copy(), (x0, y0), offset))
         if len(line.kept) > MOST_CROPS:
             line.kept.remove(_least_telling(line.kept))
+
+
+def settle(line: FoundLine) -> None:
+    """Take a line for a still one that only moved while it came or went: growing to its size shifts its letters.
+
+    Its place is then the one at which it rests, and the sightings from elsewhere are given up.
+    """
+    if not line.moves:
+        return
+    offsets = np.array([offset for *_, offset in line.places])
+    rest = np.median(offsets, axis=0)
+    still = np.abs(offsets - rest).max(axis=1) <= 2
+    frames = np.array([frame for frame, *_ in line.places])[still]
+    whole = len(frames) >= 3 and bool(still[np.argmax(still) : len(still) - np.argmax(still[::-1])].all())
+    if not whole or frames[-1] - frames[0] < 0.6 * (line.last - line.first):
+        return
+    dx, dy = round(float(rest[0])), round(float(rest[1]))
+
+    def moved(offset: tuple[int, int]) -> tuple[int, int]:
+        return (offset[0] - dx, offset[1] - dy)
+
+    kept = [replace(one, offset=(0, 0)) for one in line.kept if max(map(abs, moved(one.offset))) <= 2]
+    if not kept:
+        return
+    line.places = [(frame, quad, (0, 0)) for (frame, quad, _), stays in zip(line.places, still, strict=True) if stays]
+    line.kept = kept
+    line.first, line.moves = int(frames[0]), False
+    fresh = contours_of([(one.luma, one.origin) for one in kept], line.quad)
+    line.appearances = [fresh] if fresh is not None else line.appearances
 
 
 def _least_telling(kept: list[Sighting]) -> Sighting:

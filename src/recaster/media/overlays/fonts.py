@@ -1,8 +1,9 @@
-"""The fonts that ship with Recaster: which there are, which file carries which weight, and that each is the right one.
+"""The fonts of Recaster: which ship with it, which file carries which weight, and that each is the right one.
 
 It holds no drawing: `draw` turns a file into a typeface. No system font is ever looked at, so the same text gives the
 same pixels on every machine. All fonts are under the SIL Open Font License 1.1; the licence files lie beside them, and
-`fonts/fonts.toml` names origin and hash of each. The files are made by `tools/build_fonts.py`.
+`fonts/fonts.toml` names origin and hash of each. The files are made by `tools/build_fonts.py`. Scripts that these lack
+come from Noto fonts that are installed with Recaster as packages of their own, with their licences.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import lzma
 import tomllib
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from recaster.errors import InvalidInput, ModelMissing
@@ -35,6 +37,33 @@ FONTS: dict[str, FontFamily] = {
     "montserrat": FontFamily("montserrat", "Montserrat", (700, 800)),
 }
 """Text families by key. `noto-color-emoji` is not among them: it is the fallback for emoji in every family."""
+
+
+FALLBACK_PACKAGES: dict[str, str] = {
+    "fontpkg_noto_sans_arabic": "NotoSansArabic[wdth,wght].ttf",
+    "fontpkg_noto_sans_devanagari": "NotoSansDevanagari[wdth,wght].ttf",
+    "fontpkg_noto_sans_thai": "NotoSansThai[wdth,wght].ttf",
+}
+"""Packages that carry Noto fonts (OFL 1.1) for further scripts, and the file in each."""
+FALLBACK_WEIGHT = 700
+"""Weight at which the variable fallback fonts are used: overlays are set bold."""
+
+
+def fallback_font_files() -> tuple[Path, ...]:
+    """The Noto fonts, in the order in which they are asked for a character.
+
+    Raises `ModelMissing` when a package is not there.
+    """
+    found = []
+    for package, file in FALLBACK_PACKAGES.items():
+        try:
+            folder = Path(str(files(package)))
+        except ModuleNotFoundError as error:
+            raise ModelMissing(
+                f"The font package {package} is missing from the installation; install Recaster again."
+            ) from error
+        found.append(folder / "files" / file)
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +93,15 @@ def find_font(key: str, weight: int, folder: Path = FONT_FOLDER) -> FontFile:
 
     Raises `InvalidInput` when there is no family of that key.
     """
-    files = [entry for entry in font_manifest(folder) if entry.key == key]
-    if not files:
+    entries = [entry for entry in font_manifest(folder) if entry.key == key]
+    if not entries:
         raise InvalidInput(
             f"There is no font '{key}'. Fonts that ship: {', '.join(FONTS)}. Name one of these.",
             field="font",
             value=key,
             limit=list(FONTS),
         )
-    return min(files, key=lambda entry: (abs(entry.weight - weight), -entry.weight))
+    return min(entries, key=lambda entry: (abs(entry.weight - weight), -entry.weight))
 
 
 def read_font(entry: FontFile, folder: Path = FONT_FOLDER) -> bytes:

@@ -20,6 +20,7 @@ from recaster.media.overlays.letters import (
     Extent,
     Ink,
     LevelLine,
+    edge_sharpness,
     em_size,
     letter_extent,
     level_line,
@@ -45,6 +46,8 @@ class LineLook:
     level: LevelLine
     extent: Extent
     ink: Ink
+    sharpness: float
+    """See `letters.edge_sharpness`."""
     emoji: tuple[SeenEmoji, ...]
     text: str
     """The words without what was an emoji."""
@@ -106,6 +109,7 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
         at_rest,
         extent,
         ink,
+        edge_sharpness(level, extent),
         emoji,
         gapped,
         active.look if active else None,
@@ -197,7 +201,7 @@ def _spaced(text: str, positions: tuple[float, ...], level: LevelLine, extent: E
     # One or two gaps may be measured wrong; several that agree tell how wide the others are.
     if len(known) < 3 or not tight:
         return text
-    least = max(0.8 * float(np.median(known)), 0.08 * em, 2.0 * float(np.quantile(tight, 0.9)), 3.0)
+    least = max(float(np.median(known)), 0.08 * em, 2.0 * float(np.quantile(tight, 0.9)), 3.0)
     pieces = []
     for index, character in enumerate(text):
         pieces.append(character)

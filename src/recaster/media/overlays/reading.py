@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from recaster.media.overlays.blocks import ReadLine, grouped, joined
-from recaster.media.overlays.finding import LineFinder
+from recaster.media.overlays.finding import LineFinder, settle
 from recaster.media.overlays.following import Life, LineFollower, with_ends
 from recaster.media.overlays.geometry import line_width, polygon, shifted
 from recaster.media.overlays.looks import look_at
 from recaster.media.overlays.model import Animation, OverlayLine, OverlayRole, OverlayTrack
 from recaster.media.overlays.networks import LineDetector, LineRecogniser, Quad, TextModels, straighten
 from recaster.media.overlays.roles import assign_roles
-from recaster.media.overlays.scene import is_overlay, may_be_overlay
+from recaster.media.overlays.scene import is_overlay, least_sharpness, may_be_overlay
 from recaster.media.overlays.second_look import is_piece_of, look_again
 from recaster.media.overlays.style import describe_style
 from recaster.media.overlays.tesseract import ScriptReader
@@ -93,6 +93,8 @@ class RapidTextReader:
             progress(frame.index + 1, 2 * count)
         lines = [line for line in finder.lines if may_be_overlay(line, facts)]
         for line in lines:
+            settle(line)
+        for line in lines:
             line.certain = is_certain(line, self._recogniser) and not any(
                 other is not line
                 and min(line.last, other.last) >= max(line.first, other.first) - every // 2
@@ -110,7 +112,9 @@ class RapidTextReader:
             if is_overlay(life, wording, facts):
                 quad, wording = look_again(life, wording, self._detector, self._recogniser)
                 read.append(self._line(life, quad, wording))
-        tracks = [self._track(block, facts) for block in grouped(joined(read))]
+        least = least_sharpness([line.look.sharpness for line in read])
+        set_type = [line for line in read if line.look.sharpness >= least]
+        tracks = [self._track(block, facts) for block in grouped(joined(set_type))]
         tracks.sort(key=lambda track: (track.first_frame, track.box[1], track.box[0]))
         return assign_roles(tracks, facts)
 

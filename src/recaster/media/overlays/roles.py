@@ -30,10 +30,6 @@ _ASKING = regex.compile(
 _CAPTION_SECONDS = 2.0
 
 
-KEPT_ROLES = frozenset({OverlayRole.HANDLE, OverlayRole.WATERMARK})
-"""What belongs to the source's creator: left in place unless the rights to the source allow more."""
-
-
 def starts_item(text: str) -> bool:
     """Tell whether a line begins a new entry of a list."""
     return _ITEM.match(text) is not None

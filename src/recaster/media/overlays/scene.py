@@ -7,6 +7,8 @@ printed on, tilt, and are lost and found again. Nothing is decided by words.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -69,10 +71,25 @@ def is_overlay(life: Life, wording: Wording, facts: VideoFacts) -> bool:
     return doubts <= (2 if core >= 10 else 1)
 
 
+def least_sharpness(sharpnesses: Sequence[float]) -> float:
+    """How hard the edges of set type are at least in a clip, from those of all its lines (`letters.edge_sharpness`).
+
+    A clip that was scaled up is soft all over, its overlays too.
+    """
+    return float(np.clip(0.62 * max(sharpnesses, default=0.0), 0.45, 0.58))
+
+
 def _is_moving_overlay(life: Life, wording: Wording) -> bool:
     frames = life.last - life.first + 1
     tilted = _tilt(life.quad) > 0.5 * _STEEP
-    if frames < 4 or _core_strength(life) < 0.85 or wording.confidence < (0.97 if tilted else 0.9):
+    # How strong it is against its pattern says little where the pattern is of a faint moment; cloth also wavers.
+    level = float(np.median(_core(life)))
+    if (
+        frames < 4
+        or level < 0.6
+        or _core_strength(life) < 0.85 * level
+        or wording.confidence < (0.97 if tilted else 0.9)
+    ):
         return False
     return _moves_alone(life.line)
 

@@ -31,7 +31,7 @@ def look_again(life: Life, first: Wording, detector: LineDetector, recogniser: L
     best_quad, best = life.quad, first
     # Where words change their colour, single frames may show what the mean has mixed.
     for luma in (life.mean, *(luma for luma, _ in life.looks[:2])):
-        widest = _WIDEST_GAP if first.confidence < _GOOD else 0.5
+        widest = _WIDEST_GAP if first.confidence < 0.8 else 1.0 if first.confidence < _GOOD else 0.5
         quad, words = _look_into(luma, life, detector, recogniser, widest)
         # What was read well is only given up for as good a reading that contains it.
         if first.confidence >= _GOOD and not _completes(words, first):

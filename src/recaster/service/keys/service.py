@@ -24,7 +24,7 @@ from recaster.infra.ids import parse_id
 from recaster.infra.settings import RateTier
 from recaster.service.accounts.model import Organization
 from recaster.service.accounts.service import require_organization
-from recaster.service.errors import NotFound, Unauthenticated
+from recaster.service.errors import Conflict, NotFound, Unauthenticated
 from recaster.service.keys.model import ApiKey
 
 SCOPES: Final = (
@@ -41,6 +41,9 @@ TOKEN_PATTERN: Final = r"lp_(?:live|test)_[A-Za-z0-9]{16}_[A-Za-z0-9_-]{43}"
 
 ROTATION_OVERLAP: Final = timedelta(hours=24)
 """How long the old token works after a rotation."""
+
+MOST_KEYS: Final = 100
+"""Keys that an organization may mint for itself; the operator's command knows no limit."""
 
 Environment = Literal["live", "test"]
 """`test` keys are the sandbox: the same routes on a built-in source, without credits."""
@@ -126,6 +129,21 @@ def mint(
     session.add(key)
     session.flush()
     return MintedKey(key.id, organization_id, token)
+
+
+def require_room(session: OrganizationSession) -> None:
+    """Return if the session's organization may have one more key: each key has a budget of requests of its own.
+
+    Raises:
+        Conflict: it has `MOST_KEYS` that are not revoked (`TOO_MANY_KEYS`).
+    """
+    held = session.scalar(sa.select(sa.func.count(ApiKey.id)).where(ApiKey.revoked_at.is_(None))) or 0
+    if held >= MOST_KEYS:
+        raise Conflict(
+            f"The organization has {held} API keys, the most there can be. Delete one that is no longer used.",
+            subcode="TOO_MANY_KEYS",
+            limit=MOST_KEYS,
+        )
 
 
 def rotate(session: OrganizationSession, pepper: bytes, key: ApiKey) -> MintedKey:
