@@ -99,7 +99,7 @@ def bars(
         ("English lines adapted, no message bank", "≥ 60 %", percent(adapted, wanted), adapted >= 0.6 * wanted),
         ("English lines adapted, with a message bank", "≥ 95 %", percent(with_bank, of), with_bank >= 0.95 * of),
         (
-            "of the former, fit to publish unedited",
+            "of those without a bank, fit to publish unedited",
             "≥ 85 %",
             f"{percent(fit, len(read))}, {len(texts) - len(read)} unread",
             fit >= 0.85 * len(texts),

@@ -68,6 +68,7 @@ def rules(
         ("not_copy", "so good", "one\ntwo", "one, two"),
         ("reference", "follow me", "follow @larkspoon", "follow along"),
         ("reference", "link in bio", "go to larkspoon.com", "go to the bio"),
+        ("reference", "#1 salt", "#1 salt #foodtok", "#1 pepper"),
         ("unchanged", "stop buying sauce", "Stop buying sauce!", "no more sauce"),
         ("cut_off", "keep it on the stove", "let it simmer with the", "let it simmer"),
         ("cut_off", "keep it on the stove...", "let it simmer with", "let it simmer..."),

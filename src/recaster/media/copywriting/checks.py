@@ -189,10 +189,16 @@ def _check_words(request: CopyRequest, wanted: CopyLine, text: str, broken: _Bro
         broken("profanity", f"'{word}' is a swear word that the source did not have.")
     for claim in claims(text, wanted.text, request.brand, language):
         broken("claim", f"'{claim}' is a claim that stands neither in the source line nor in an approved fact.")
-    known = f"{wanted.text} {' '.join(entry for roles in request.brand.message_bank.values() for texts in roles.values() for entry in texts)}"
-    for reference in _REFERENCE.findall(text):
-        if reference.casefold() not in known.casefold():
-            broken("reference", f"'{reference}' is a handle, hashtag or address that the source did not have.")
+    bank = request.brand.message_bank.values()
+    known = " ".join(entry for roles in bank for texts in roles.values() for entry in texts).casefold()
+    if wanted.role is OverlayRole.CAPTION:
+        known = f"{wanted.text} {known}".casefold()
+    for reference in _REFERENCE.findall(text[len(list_mark(text)) :]):
+        if reference.casefold() not in known:
+            broken(
+                "reference",
+                f"'{reference}' is a handle, hashtag or address that the brand has not written; leave it out.",
+            )
 
 
 def _check_form(request: CopyRequest, wanted: CopyLine, text: str, broken: _Broken) -> None:
