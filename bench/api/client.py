@@ -7,7 +7,7 @@ plan comes as JSON on standard input, the measurements go as JSON to standard ou
           "requests": ["POST /… HTTP/1.1\\r\\n…", …]  (each is sent once, in this order; they start over with "repeat")}
     out: {"seconds", "statuses": {"202": n}, "latencies": [seconds, …], "cpu_seconds"}
 
-With a rate the latency counts from the moment at which the request was due, so that a slow answer also charges those
+A plan ends after twice its time, however far behind the server is. With a rate the latency counts from the moment at which the request was due, so that a slow answer also charges those
 that had to wait behind it.
 """
 
@@ -80,7 +80,7 @@ async def run(plan: dict[str, Any]) -> dict[str, Any]:
             if due - started >= plan["seconds"]:
                 return
             request = next(requests, None)
-            if request is None:
+            if request is None or loop.time() - started >= 2 * plan["seconds"]:
                 return
             if due > loop.time():
                 await asyncio.sleep(due - loop.time())

@@ -189,9 +189,7 @@ class SimWorker:
         if self._killed:
             raise Crash
 
-    def _run_stage(
-        self, stage: str, request: Any, *, progress: Any, is_cancelled: Any, sandbox: object
-    ) -> dict[str, Any]:
+    def _run_stage(self, stage: str, request: Any, *, progress: Any, is_cancelled: Any) -> dict[str, Any]:
         return run_stage(stage, request, progress=progress, is_cancelled=is_cancelled, pause=self._pause)
 
 

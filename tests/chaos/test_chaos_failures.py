@@ -115,9 +115,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 def failing_at(failing: str, function: str) -> StageRunner:
     """Run the stage `failing` as a function of `failing_stages` in a real child, the others quickly."""
 
-    def run(
-        stage: str, request: Any, *, progress: Any, is_cancelled: Callable[[], bool], sandbox: object
-    ) -> dict[str, Any]:
+    def run(stage: str, request: Any, *, progress: Any, is_cancelled: Callable[[], bool]) -> dict[str, Any]:
         if stage == failing:
             return run_in_child(
                 f"failing_stages:{function}", request, progress=progress, is_cancelled=is_cancelled,

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from house import FAILING, GOOD, furnish
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sim import SimEngine, SimReceiver, SimWorker
 
 from recaster.infra import migrations
@@ -47,6 +47,12 @@ pytestmark = pytest.mark.unit
 EXAMPLES = int(os.environ.get("RECASTER_CHAOS_HISTORIES", "10"))
 """`bench/api/chaos.py` raises it."""
 PRICE = 120
+PAUSES = (1, 31, 61, 3600, 23 * 3600, 24 * 3600 + 1)
+DEEDS = (
+    *["submit"] * 4, *["duplicate"] * 2, "mutate", *["poll"] * 4, "cancel", *["start worker"] * 3, *["go on"] * 6,
+    "crash", "take over", "resume stale", "top up", "time", "receiver", "webhooks",
+)  # fmt: skip
+"""What happens, as often as it stands here."""
 NUMBER = st.integers(0, 1_000_000)
 """Chooses among what is there: the number modulo how many there are."""
 _TEMPLATE: list[Path] = []
@@ -94,6 +100,31 @@ class Partner(RuleBasedStateMachine):
         self.forgotten: list[SimWorker] = []
         self.homes = 0
 
+    @rule(deed=st.sampled_from(DEEDS), number=NUMBER, size=st.integers(1, 12))
+    def something_happens(self, deed: str, number: int, size: int) -> None:
+        """Do one of the deeds below, if there is something to do it with."""
+        worker, stale = bool(self.workers), bool(self.forgotten)
+        known = bool(self.answers)
+        possible: dict[str, tuple[bool, Callable[[], None]]] = {
+            "submit": (True, lambda: self.submit(self.one_of((GOOD, GOOD, *FAILING), number))),
+            "duplicate": (known, lambda: self.duplicate(number)),
+            "mutate": (known, lambda: self.mutate_and_duplicate(number)),
+            "poll": (known, lambda: self.poll(number)),
+            "cancel": (known, lambda: self.cancel(number)),
+            "start worker": (len(self.workers) < 3, self.start_worker),
+            "go on": (worker, lambda: self.let_a_worker_go_on(number, size)),
+            "crash": (worker, lambda: self.crash_a_worker(number)),
+            "take over": (worker, lambda: self.take_a_job_from_a_slow_worker(number)),
+            "resume stale": (stale, lambda: self.resume_a_stale_worker(number)),
+            "top up": (True, lambda: self.top_up(1 + number % (3 * PRICE))),
+            "time": (True, lambda: self.time_passes(self.one_of(PAUSES, number))),
+            "receiver": (True, lambda: self.the_receiver_becomes(self.one_of(("up", "refusing", "away"), number))),
+            "webhooks": (True, self.webhooks_are_sent),
+        }
+        there, act = possible[deed]
+        if there:
+            act()
+
     # ---- what the partner does
 
     def ask(self, key: str, tiktok_id: str) -> StoredAnswer:
@@ -135,12 +166,9 @@ class Partner(RuleBasedStateMachine):
         with self.database.engine.connect() as connection:
             return tuple(connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar() or 0 for name in tables)
 
-    @rule(tiktok_id=st.sampled_from([GOOD, GOOD, *FAILING]))
     def submit(self, tiktok_id: str) -> None:
         self.accepted(f"key-{len(self.answers)}-{self.clock.monotonic()}", tiktok_id)
 
-    @precondition(lambda self: self.answers)
-    @rule(number=NUMBER)
     def duplicate(self, number: int) -> None:
         key, (tiktok_id, answer, then) = self.one_of(list(self.answers.items()), number)
         if self.clock.now() - then >= timedelta(hours=24):
@@ -152,8 +180,6 @@ class Partner(RuleBasedStateMachine):
         assert (again.status, again.body) == (answer.status, answer.body)
         assert self.rows() == before
 
-    @precondition(lambda self: self.answers)
-    @rule(number=NUMBER)
     def mutate_and_duplicate(self, number: int) -> None:
         key, (tiktok_id, _, then) = self.one_of(list(self.answers.items()), number)
         other = next(one for one in (GOOD, *FAILING) if one != tiktok_id)
@@ -164,13 +190,9 @@ class Partner(RuleBasedStateMachine):
             self.ask(key, other)
         assert self.rows() == before
 
-    @precondition(lambda self: self.job_ids())
-    @rule(number=NUMBER)
     def poll(self, number: int) -> None:
         self.look(self.one_of(self.job_ids(), number))
 
-    @precondition(lambda self: self.job_ids())
-    @rule(number=NUMBER)
     def cancel(self, number: int) -> None:
         job_id = self.one_of(self.job_ids(), number)
         before = self.job(job_id)
@@ -185,8 +207,6 @@ class Partner(RuleBasedStateMachine):
 
     # ---- what others do
 
-    @precondition(lambda self: len(self.workers) < 3)
-    @rule()
     def start_worker(self) -> None:
         with self.database.engine.connect() as connection:
             waiting = connection.exec_driver_sql("SELECT count(*) FROM sim_work WHERE waiting").scalar()
@@ -196,8 +216,6 @@ class Partner(RuleBasedStateMachine):
                 SimWorker(self.engine, self.database, self.storage, self.folder / f"worker-{self.homes}")
             )
 
-    @precondition(lambda self: self.workers)
-    @rule(number=NUMBER, steps=st.integers(1, 12))
     def let_a_worker_go_on(self, number: int, steps: int) -> None:
         worker = self.one_of(self.workers, number)
         for _ in range(steps):
@@ -206,44 +224,34 @@ class Partner(RuleBasedStateMachine):
         if worker.ended:
             self.workers.remove(worker)
 
-    @precondition(lambda self: self.workers)
-    @rule(number=NUMBER)
     def crash_a_worker(self, number: int) -> None:
         worker = self.one_of(self.workers, number)
         self.workers.remove(worker)
         worker.kill()
         self.engine.requeue(worker.job_id)
 
-    @precondition(lambda self: self.workers)
-    @rule(number=NUMBER)
     def take_a_job_from_a_slow_worker(self, number: int) -> None:
         worker = self.one_of(self.workers, number)
         self.workers.remove(worker)
         self.forgotten.append(worker)
         self.engine.requeue(worker.job_id)
 
-    @precondition(lambda self: self.forgotten)
-    @rule(number=NUMBER)
     def resume_a_stale_worker(self, number: int) -> None:
         worker = self.one_of(self.forgotten, number)
         self.forgotten.remove(worker)
         worker.run_to_end()
 
-    @rule(credits=st.integers(1, 3 * PRICE))
     def top_up(self, credits: int) -> None:
         with self.database.system_write() as session:
             grant(session, self.tenant.organization_id, credits)
         self.available += credits
 
-    @rule(seconds=st.sampled_from([1, 31, 61, 3600, 23 * 3600, 24 * 3600 + 1]))
     def time_passes(self, seconds: int) -> None:
         self.clock.advance(timedelta(seconds=seconds))
 
-    @rule(mode=st.sampled_from(["up", "refusing", "away"]))
     def the_receiver_becomes(self, mode: str) -> None:
         self.receiver.mode = mode
 
-    @rule()
     def webhooks_are_sent(self) -> None:
         self.dispatcher.deliver_due()
 
@@ -272,7 +280,7 @@ class Partner(RuleBasedStateMachine):
         """Poll a job: its tag changes exactly with what is shown, and nothing shown goes back."""
         with self.database.read(self.tenant.organization_id) as session:
             row = jobs.require_job(session, job_id)
-            tag, view = jobs.etag(row), jobs.view(session, row)
+            tag, view = jobs.etag(session, job_id), jobs.view(session, row)
         if job_id in self.shown:
             earlier_tag, earlier = self.shown[job_id]
             assert (tag == earlier_tag) == (view == earlier), "J3 the tag and what it stands for changed apart"
@@ -303,11 +311,25 @@ class Partner(RuleBasedStateMachine):
         self.all_promises_hold()
         for job_id in self.job_ids():
             self.look(job_id)
+            self.require_cause(self.job(job_id))
         work = tuple(path.name for folder in self.folder.glob("worker-*/work") for path in folder.iterdir())
         crashed = {name for name in work if self.job(name).status != "running"}
         assert invariants.orphans(self.database, self.storage, ()) == []
         assert crashed == set(work)
         self.tell_all()
+
+    def require_cause(self, job: Job) -> None:
+        """A job fails for what its source is, or because its workers died too often; else it was done or cancelled."""
+        code = job.error["code"] if job.error else None
+        if code == "INTERNAL":
+            assert job.attempts > self.settings.max_job_attempts
+        elif code is not None:
+            assert (
+                code
+                == dict(zip(FAILING, ("NO_FACE_FOUND", "OUTPUT_REJECTED"), strict=True))[job.input["tiktokVideoId"]]
+            )
+        elif job.status == "completed":
+            assert job.input["tiktokVideoId"] == GOOD
 
     def tell_all(self) -> None:
         """Let the receiver come back, pass all pauses of the ladder, and compare what it heard."""

@@ -18,7 +18,7 @@ class Failpoint(StrEnum):
     ACCEPT_JOB_WRITTEN = "accept.job_written"  # job row is there, its work is not queued yet
     ACCEPT_QUEUED = "accept.queued"  # work is queued; container, credits and answer are not there yet
     ACCEPT_RESERVED = "accept.reserved"  # credits are held, the answer is not kept yet
-    JOB_ENDED = "job.ended"  # inside the transaction that ends a job in whatever way, credits not settled, nobody told
+    JOB_ENDED = "job.ended"  # inside the transaction that ends a job in whatever way, nobody told
     BEFORE_COMMIT = "database.before_commit"  # any shared commit of this process
     AFTER_COMMIT = "database.after_commit"  # durable, and nobody was told
     ATTEMPT_BEGUN = "run.attempt_begun"  # the attempt is counted, no step has run

@@ -22,8 +22,8 @@ JobId = Annotated[str, Path(alias="jobId")]
 @routes.get("/v1/jobs/{jobId}", scope="jobs:read", answers=JobView, errors=(NotFound,), etag=True, quick=True)
 def get_job(call: Call, job_id: JobId) -> Answer:
     """Show a job; with `If-None-Match` the answer is 304 while nothing has changed."""
-    job = service.require_job(call.session, job_id)
-    return Answer(lambda: service.view(call.session, job), etag=service.etag(job))
+    tag = service.etag(call.session, job_id)
+    return Answer(lambda: service.view(call.session, service.require_job(call.session, job_id)), etag=tag)
 
 
 @routes.get(

@@ -36,6 +36,7 @@ FAILURE_CODES: Final = frozenset(
 
 _LOG = structlog.get_logger(__name__)
 _LEAST_STEP = 0.005
+_VERSION = sa.select(Job.version).where(Job.id == sa.bindparam("id"))
 _END_EVENTS: Final[dict[JobStatus, EventName]] = {
     JobStatus.COMPLETED: "job.completed",
     JobStatus.FAILED: "job.failed",
@@ -120,9 +121,17 @@ def view(session: OrganizationSession, job: Job) -> JobView:
     )
 
 
-def etag(job: Job) -> str:
-    """Return the strong entity tag of the job's view."""
-    return f'"{job.id}.{job.version}"'
+def etag(session: OrganizationSession, job_id: str) -> str:
+    """Return the strong entity tag of the job's view without loading the job: what most polls are answered with.
+
+    Raises:
+        NotFound: the job is unknown, or of another organization.
+    """
+    canonical = parse_id("job", job_id)
+    version = session.scalar(_VERSION, {"id": canonical}) if canonical else None
+    if canonical is None or version is None:
+        raise NotFound("job", job_id)
+    return f'"{canonical}.{version}"'
 
 
 def cancel(session: OrganizationSession, job_id: str) -> CancelView:
