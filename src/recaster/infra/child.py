@@ -131,6 +131,7 @@ def run_in_child(
     finally:
         ended.set()
         watcher.kill()
+        watcher.retire()
         with contextlib.suppress(BrokenPipeError):
             child.stdin.close()
         usage = _reap(child)
@@ -240,6 +241,8 @@ class _Watcher(threading.Thread):
         self._ended = ended
         self._is_cancelled = is_cancelled
         self._seconds = seconds
+        self._mutex = threading.Lock()
+        self._retired = False
 
     def run(self) -> None:
         started = time.monotonic()
@@ -256,9 +259,15 @@ class _Watcher(threading.Thread):
                 return
 
     def kill(self) -> None:
-        """End the child with everything that it has started. It is not yet reaped, so the number is still its own."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._child.pid, signal.SIGKILL)
+        """End the child with everything that it has started."""
+        with self._mutex, contextlib.suppress(ProcessLookupError):
+            if not self._retired:
+                os.killpg(self._child.pid, signal.SIGKILL)
+
+    def retire(self) -> None:
+        """Kill no more: once the child is reaped, its number may be that of a stranger."""
+        with self._mutex:
+            self._retired = True
 
 
 def _reap(child: subprocess.Popen[str]) -> resource.struct_rusage:

@@ -122,8 +122,6 @@ class EgressProxy:
         self._port = 0
         self.refusals: Counter[str] = Counter()
         """How many connections were refused or cut, by verdict."""
-        self.served = 0
-        """How many connections were let through."""
 
     def __enter__(self) -> EgressProxy:
         return self.start()
@@ -198,7 +196,6 @@ class EgressProxy:
             chosen = self._authenticate(headers)
             profile = chosen.name
             far = await self._connect(chosen, method, target, headers, writer)
-            self.served += 1
             await _join(reader, writer, *far, chosen)
         except _Refused as refused:
             self.refusals[refused.verdict] += 1

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
+from recaster.errors import InvalidInput
 from recaster.infra.child import PROXY_VARIABLES, run_in_child
 from recaster.infra.egress_proxy import EgressProfile, EgressProxy
 from recaster.infra.models import ModelStore
@@ -42,6 +43,12 @@ READING: Final = ("analyse", "render")
 """Stages that read text, for which they may start Tesseract where it is installed."""
 PROVIDER_WAY: Final = "provider"
 """Profile of the egress proxy: it leads to the language model of the settings and to nothing else."""
+PROVIDER_URLS: Final = {
+    "openai": "https://api.openai.com",
+    "anthropic": "https://api.anthropic.com",
+    "google": "https://generativelanguage.googleapis.com",
+}
+"""Where the providers' own clients go when no address is set."""
 CPU_SECONDS: Final = 6 * 3600
 """Processor time of one stage, all its threads together."""
 FILE_BYTES: Final = 4_000_000_000
@@ -49,18 +56,24 @@ FILE_BYTES: Final = 4_000_000_000
 
 
 def provider_profile(settings: Settings) -> EgressProfile:
-    """Return the way to the language model of the settings. It is allowed by name, wherever its address leads."""
-    parts = urlsplit(settings.copy_base_url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    """Return the way to the language models of the settings. They are allowed by name, wherever their addresses lead."""
+    asked = [(settings.copy_base_url, settings.copy_family)]
+    if settings.copy_second_model:
+        asked.append((settings.copy_second_base_url, settings.copy_second_family))
     return EgressProfile(
         PROVIDER_WAY,
         hosts=(),
-        endpoints=frozenset({(parts.hostname or "", port)}),
+        endpoints=frozenset(_endpoint(url or PROVIDER_URLS[family]) for url, family in asked),
         response_bytes=20_000_000,
         # A model may think for minutes without a word.
         least_bytes_per_second=0,
         seconds=1800.0,
     )
+
+
+def _endpoint(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
 class StagesInChildren:
@@ -71,7 +84,19 @@ class StagesInChildren:
     """
 
     def __init__(self, settings: Settings, proxy: EgressProxy | None = None) -> None:
-        """`proxy` has the profile `provider_profile`; None where no language model is asked."""
+        """`proxy` has the profile `provider_profile`; None where no language model is asked.
+
+        Raises:
+            InvalidInput: the settings choose the copy adapter `local`, which needs a loopback that a stage does not have.
+        """
+        if settings.copy_adapter == "local":
+            raise InvalidInput(
+                "The copy adapter `local` is for `recaster copy` and `recaster remix`: a worker's stages are locked up "
+                "without the loopback port that it listens on. Set RECASTER_COPY_ADAPTER to `formula` or `provider`.",
+                field="copy_adapter",
+                value="local",
+                limit="formula, provider",
+            )
         self._settings = settings
         self._proxy = proxy
         self._models = ModelStore(settings.folder("models"))
@@ -102,14 +127,16 @@ class StagesInChildren:
         proxy = self._asks(stage)
         if proxy is not None:
             environment["RECASTER_COPY_API_KEY"] = self._settings.copy_api_key.get_secret_value()
+            environment["RECASTER_COPY_SECOND_API_KEY"] = self._settings.copy_second_api_key.get_secret_value()
             environment |= dict.fromkeys(PROXY_VARIABLES, proxy.url(PROVIDER_WAY))
         return environment
 
     def _policy(self, stage: str, scratch: str) -> SandboxPolicy:
         settings = self._settings
         proxy = self._asks(stage)
+        readable = (settings.models_folder, settings.engines_folder, settings.copy_formulas)
         return SandboxPolicy(
-            readable=(str(settings.models_folder), str(settings.engines_folder)),
+            readable=tuple(str(folder) for folder in readable if folder is not None),
             writable=(scratch,),
             network="none" if proxy is None else "proxy",
             proxy_socket="" if proxy is None else proxy.socket_path,

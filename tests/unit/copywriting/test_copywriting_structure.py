@@ -39,9 +39,10 @@ def test_a_list_keeps_its_items_and_the_first_line_opens_it() -> None:
 
 
 def test_a_set_up_is_followed_by_its_pay_off() -> None:
-    assert told("my boss: quick call?", "me: already on a train", first="hook") == ["hook", "setup"]
+    assert told("my boss: quick call?", "already on a train", first="hook") == ["setup", "punchline"]
+    assert told("3 quick meals", "rice and eggs", "what would you cook?", first="hook")[2] == "call_to_action"
     assert told("POV: monday", "me when the alarm rings", "back to sleep", first="hook")[1:] == ["setup", "punchline"]
-    assert told("they said it was easy", "then this happened") == ["hook", "punchline"]
+    assert told("they said it was easy", "then this happened") == ["setup", "punchline"]
     lines = classify(plain("hi", "me at 6am:", "nobody:", "still asleep", "me at noon:", "also asleep", first="hook"))
     assert payoffs(lines) == {"ov2": "ov3", "ov4": "ov5"}
 

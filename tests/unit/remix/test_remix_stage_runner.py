@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from recaster.errors import InvalidInput
 from recaster.infra.child import run_in_child
 from recaster.infra.egress_proxy import EgressProxy
 from recaster.infra.settings import Settings
@@ -94,3 +95,16 @@ def test_without_a_model_no_stage_has_a_network(tmp_path: Path, model: tuple[int
     settings = Settings(home=tmp_path / "home")
     assert ask(settings, None, "adapt", tmp_path / "a", f"http://127.0.0.1:{port}/")["body"] != "ok"
     assert seen == []
+
+
+def test_the_local_model_is_not_for_workers(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="recaster copy"):
+        StagesInChildren(Settings(home=tmp_path / "home", copy_adapter="local"))
+
+
+def test_the_way_leads_to_the_second_model_and_to_the_providers_own_addresses(tmp_path: Path) -> None:
+    settings = Settings(
+        home=tmp_path, copy_adapter="provider", copy_family="anthropic", copy_model="m", copy_second_model="n",
+        copy_second_base_url="http://127.0.0.1:9999/v1",
+    )  # fmt: skip
+    assert provider_profile(settings).endpoints == {("api.anthropic.com", 443), ("127.0.0.1", 9999)}

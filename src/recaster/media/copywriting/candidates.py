@@ -242,6 +242,10 @@ _OUT_OF_STEP = regex.compile(
 """A step that is put at another place than the one it names itself."""
 
 
+_OTHERS_NAME = regex.compile(r"[@#]\p{L}")
+"""A handle or hashtag: what the source says of somebody is not carried into the brand's words."""
+
+
 def _is_fluent(text: str, source: str, language: str) -> bool:
     """Refuse what reads as made by a machine: hardly changed, a word twice in a row, a telling word used again."""
     if fuzz.ratio(text.casefold(), source.casefold()) >= _SAME_AS_SOURCE:
@@ -249,7 +253,7 @@ def _is_fluent(text: str, source: str, language: str) -> bool:
     new, old = words(text), words(source)
     if any(one == other for one, other in pairwise(new)):
         return False
-    if _OUT_OF_STEP.search(text):
+    if _OUT_OF_STEP.search(text) or _OTHERS_NAME.search(text):
         return False
     small, had = function_words(language), Counter(old)
     return not any(count > max(1, had[word]) for word, count in Counter(new).items() if word not in small)

@@ -1,8 +1,8 @@
 """What each line does for its video: roles told from words and order, lists, and which pay-off belongs to which set-up.
 
 The reader of overlays tells roles from place, size and time; what it calls plain text is told here from what it says and
-where it stands in the order. A role that the reader is sure of by form (handle, caption, list item, hook) stays. It
-changes no text.
+where it stands in the order. A role that the reader is sure of by form (handle, caption, list item) stays, and so does a
+hook that is not the first half of a joke. It changes no text.
 """
 
 from __future__ import annotations
@@ -30,6 +30,23 @@ def classify(lines: Sequence[CopyLine]) -> tuple[CopyLine, ...]:
     if OverlayRole.HOOK not in roles and len(lines) > 1 and roles[0] is OverlayRole.TEXT:
         # Nothing stood in the hook's usual place: what comes first is what makes one stay.
         roles[0] = OverlayRole.HOOK
+    if (
+        len(lines) > 1
+        and roles[0] is OverlayRole.HOOK
+        and roles[1] is OverlayRole.TEXT
+        and _says(lines[0].text, "setup")
+    ):
+        # A joke has no hook: its first half opens it.
+        roles[0] = OverlayRole.SETUP
+    plain = [position for position, role in enumerate(roles) if role is OverlayRole.TEXT]
+    if (
+        plain
+        and plain[-1] > 0
+        and "?" in lines[plain[-1]].text
+        and roles[plain[-1] + 1 :] in ([], [OverlayRole.HANDLE])
+    ):
+        # A video that ends on a question asks its viewers.
+        roles[plain[-1]] = OverlayRole.CALL_TO_ACTION
     for position, line in enumerate(lines):
         if roles[position] is OverlayRole.TEXT:
             opens = _says(line.text, "setup") or stays_open(line.text)

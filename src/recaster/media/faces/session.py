@@ -12,8 +12,8 @@ from recaster.errors import FaceUnsuitable
 from recaster.media.faces.blend import (
     SHARPNESS_CHOICES,
     blended,
-    detail_energy,
     face_mask,
+    fineness,
     grained,
     noise_level,
     sharpened,
@@ -33,6 +33,8 @@ FADE_SECONDS = 0.17
 """Time over which the swap fades in and out where the face is lost or turned away too far."""
 LEAST_WIDTH = 34.0
 """Pixels; a smaller face is left as it is."""
+SMALL_WIDTH = 130.0
+"""Pixels; narrower faces are never sharpened."""
 _MARGIN = 0.46
 """Of the face's size around it: everything that may change lies in this crop."""
 _VIEW_MARGIN = 0.18
@@ -111,6 +113,8 @@ class BlendedSession:
     def _matched_texture(self) -> tuple[float, float]:
         """One sharpening (or blur) and one strength of grain for the clip, so that drawn skin is as fine as the source's."""
         chosen, grains = [], []
+        # A small face has no detail to bring out: sharpening would only make it hard.
+        choices = [one for one in SHARPNESS_CHOICES if one <= 0 or self._face.width > SMALL_WIDTH]
         for probe in self._face.probes:
             if self._alpha[probe.row] <= 0:
                 continue
@@ -123,12 +127,12 @@ class BlendedSession:
             seen = min(noise_level(view.image, skin), self._face.noise)
             missing = seen**2 - noise_level(drawn, skin) ** 2
             grain = float(np.sqrt(max(0.0, missing)))
-            wanted = detail_energy(view.image, skin)
+            wanted = fineness(view.image, mask)
             off = [
-                abs(np.log((detail_energy(grained(sharpened(drawn, amount), grain, 0), skin) + 0.2) / (wanted + 0.2)))
-                for amount in SHARPNESS_CHOICES
+                abs(np.log((fineness(grained(sharpened(drawn, amount), grain, 0), mask) + 1e-3) / (wanted + 1e-3)))
+                for amount in choices
             ]
-            chosen.append(SHARPNESS_CHOICES[int(np.argmin(off))])
+            chosen.append(choices[int(np.argmin(off))])
             grains.append(grain)
         return (float(np.median(chosen)), float(np.median(grains))) if chosen else (0.0, 0.0)
 

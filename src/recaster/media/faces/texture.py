@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.faces.analysis import TEXTURE
-from recaster.media.faces.contours import BROWS, OUTER_LIPS, OVAL
+from recaster.media.faces.contours import BROWS, LIDS, OUTER_LIPS, OVAL
 from recaster.media.faces.expressions import reference_weights
 from recaster.media.faces.follow import FollowedFace, gaussian_in_time
 from recaster.media.faces.generator import FaceView, GeneratedFace
@@ -39,6 +39,9 @@ COLOR_DETAIL = 0.6
 BANDS = (1.2, 3.0, 8.0)
 """Spreads in texels of a 448 texture at which detail is split."""
 LEAST_DETAIL, MOST_DETAIL = 0.5, 1.1
+LEAST_CONTRAST, FREE_CONTRAST = 0.5, 1.3
+"""The persona's brows may be so much darker against skin than the source's are, and are never weakened further than to the
+least share."""
 LIGHT_SMOOTHING_SECONDS = 0.09
 LEAST_WEIGHT = 0.01
 
@@ -72,10 +75,12 @@ class TextureSession:
         evened = _evened([_bare(unwrapped(one.image, one.landmarks, self._side)) for one in kept])
         gains = _detail_gains(evened[0], face, self._side)
         own_black = black_of(first.image, first.landmarks)
-        self._textures = [without_black(_toned(texture, gains), own_black) for texture in evened]
+        usual = np.median(face.textures[:: _every(face)], axis=0).astype(np.uint8)
+        depth = FREE_CONTRAST * _brow_depth(usual, self._black) / _brow_depth(_reduced(evened[0]), own_black)
+        depth = float(np.clip(depth, LEAST_CONTRAST, 1))
+        self._textures = [_softened(without_black(_toned(one, gains), own_black), depth) for one in evened]
         self._small = np.stack([_reduced(one) for one in self._textures]).astype(np.float32)
         self._upper = {size: _upper_half(size) for size in (self._side, TEXTURE)}
-        usual = np.median(face.textures[:: _every(face)], axis=0).astype(np.uint8)
         self._skin = skin_texels(TEXTURE) * skin_likeness(_reduced(evened[0])) * skin_likeness(usual)
         self._edge = skin_likeness(usual) * oval_texels(TEXTURE, 1.03)
         self._light = self._lights()
@@ -222,6 +227,31 @@ def _detail_gains(texture: Image, face: FollowedFace, side: int) -> tuple[float,
         return (1.0,) * len(BANDS)
     ratios = np.median(seen, axis=0) / np.maximum(own, 1e-3)
     return tuple(float(np.clip(ratio, LEAST_DETAIL, MOST_DETAIL)) for ratio in ratios)
+
+
+def _brow_depth(texture: Image, black: NDArray[np.float32]) -> float:
+    """How much darker than skin the brows are, as a share of the skin's brightness, in a small texture."""
+    bright = luma(without_black(texture, black))
+    size = texture.shape[0]
+    usual = float(np.median(bright[skin_texels(size) > 0]))
+    brows = np.maximum(*(filled_texels(size, brow, 1.0) for brow in BROWS)) > 0
+    return max(1 - float(np.percentile(bright[brows], 15)) / max(usual, 1.0), 0.05)
+
+
+def _softened(texture: Image, depth: float) -> Image:
+    """Lift what is darker than the skin around it at brows and eyes, for footage in which nothing is so dark."""
+    if depth > 0.97:
+        return texture
+    side = texture.shape[0]
+    bright = luma(texture)
+    small = cv2.resize(bright, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA)
+    around = low_pass(np.asarray(small, np.float32)[..., None], skin_texels(TEXTURE), 0.08 * TEXTURE)[..., 0]
+    around = np.asarray(cv2.resize(around, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+    place = np.maximum.reduce([filled_texels(side, part, 1.25) for part in (*BROWS, *LIDS)])
+    place = cv2.GaussianBlur(place, (0, 0), 0.02 * side)
+    lifted = bright + np.maximum(around - bright, 0) * (1 - depth) * place
+    gain = np.asarray((lifted + 1) / (bright + 1), np.float32)
+    return np.asarray(cv2.multiply(texture, cv2.merge([gain, gain, gain]), dtype=cv2.CV_8U), np.uint8)
 
 
 def _spread(values: Plane) -> float:

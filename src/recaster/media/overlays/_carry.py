@@ -116,12 +116,9 @@ class Carrier:
         here = here + extra[:, :3]
         variance = variance + extra[:, 3] + np.float32(_DRIFT)
         # What the state knows well helps to fill what it does not know.
-        small_variance = np.full(sure.shape, 0.0, np.float32)
-        counts = np.full(sure.shape, 1e-6, np.float32)
         cells = spots.cells(sure.shape)
-        np.add.at(small_variance.ravel(), cells, variance)
-        np.add.at(counts.ravel(), cells, 1.0)
-        small_variance /= counts
+        counts = np.maximum(np.bincount(cells, minlength=sure.size), 1)
+        small_variance = (np.bincount(cells, weights=variance, minlength=sure.size) / counts).reshape(sure.shape)
         trust = np.where(sure > 0, 1.0, spatial / (spatial + 2.0 * small_variance)).astype(np.float32)
         fill = push_pull(np.where(sure[..., None] > 0, colors, carried + offset).astype(np.float32), trust)
         filled = spots.sample(np.asarray(cv2.merge([*cv2.split(fill), spatial]), np.float32))
@@ -163,8 +160,9 @@ def _misfit(colors: Plane, moved: Plane, sure: Plane) -> tuple[Plane, Plane]:
     offset = offset * np.minimum(1.0, reach / 0.05)[..., None]
     # Coding noise is no change of light.
     offset = (np.sign(offset) * np.clip(np.abs(offset) - 0.75, 0.0, 16.0)).astype(np.float32)
-    error, weight = smooth_known(mean_square(np.asarray(apart - offset, np.float32)), sure, 3.0)
-    wide, wide_weight = smooth_known(mean_square(np.asarray(apart - offset, np.float32)), sure, 14.0)
+    squares = mean_square(np.asarray(apart - offset, np.float32))
+    error, weight = smooth_known(squares, sure, 3.0)
+    wide, wide_weight = smooth_known(squares, sure, 14.0)
     share = np.minimum(1.0, weight / 0.05)
     far = np.where(wide_weight > 1e-3, wide, LOST)
     return np.asarray(error * share + far * (1 - share), np.float32), offset

@@ -7,34 +7,26 @@ module's business. A block is rendered once into a premultiplied BGRA picture an
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import cv2
-import emoji
 import numpy as np
-import regex
 import skia
 from numpy.typing import NDArray
 
 from recaster.errors import InvalidInput
+from recaster.media.overlays._typefaces import Typefaces, is_right_to_left, runs
 from recaster.media.overlays.fonts import (
-    EMOJI_FONT,
-    FALLBACK_WEIGHT,
     FONT_FOLDER,
-    fallback_font_files,
-    find_font,
-    read_font,
 )
 from recaster.media.overlays.layout import (
     SCALE_STEPS,
     SMALLEST_SCALE,
     DoesNotFit,
     FitReport,
-    FontExtents,
     LaidLine,
     SafeZone,
     TextLayout,
@@ -44,9 +36,6 @@ from recaster.media.overlays.layout import (
 from recaster.media.overlays.model import Box, OverlayLine, TextStyle
 from recaster.media.overlays.timing import Appearance
 from recaster.media.video.model import Image
-
-EMOJI_SCALE = 0.9
-"""Em size of emoji against the text: their advance becomes 1.12 em, as phone editors set them."""
 
 
 class TextDrawer(Protocol):
@@ -99,37 +88,6 @@ class _Block:
     y: int
 
 
-_EMOJI_MARKS = ("\ufe0f", "\u20e3")
-
-
-def _is_emoji(cluster: str) -> bool:
-    return (
-        emoji.is_emoji(cluster)
-        or (cluster[-1] in _EMOJI_MARKS)
-        or (emoji.is_emoji(cluster[0] + "\ufe0f") and ord(cluster[0]) > 0x2190)
-    )
-
-
-def _runs(text: str) -> list[tuple[str, bool]]:
-    """Neighbouring graphemes of one kind, with whether they are emoji."""
-    found: list[tuple[str, bool]] = []
-    for cluster in regex.findall(r"\X", text):
-        pictorial = _is_emoji(cluster)
-        if found and found[-1][1] == pictorial:
-            found[-1] = (found[-1][0] + cluster, pictorial)
-        else:
-            found.append((cluster, pictorial))
-    return found
-
-
-def _is_right_to_left(text: str) -> bool:
-    for character in text:
-        direction = unicodedata.bidirectional(character)
-        if direction in ("L", "R", "AL"):
-            return direction != "L"
-    return False
-
-
 class SkiaTextDrawer:
     """`TextDrawer` on Skia's paragraph module (HarfBuzz shaping, ICU bidi, COLRv1 emoji).
 
@@ -147,24 +105,9 @@ class SkiaTextDrawer:
         cache_size: int = 32,
     ) -> None:
         self._zone = zone
-        self._folder = font_folder
-        self._provider = skia.textlayout.TypefaceFontProvider()
-        self._collection = skia.textlayout.FontCollection()
-        self._collection.setDefaultFontManager(self._provider)
-        self._unicode = skia.Unicode.ICU_Make()
-        self._faces: dict[str, Any] = {}
-        self._widths: dict[tuple[str, str], float] = {}
+        self._fonts = Typefaces(font_folder, fallback_fonts)
         self._blocks: OrderedDict[tuple[TextLayout, int, int | None], _Block] = OrderedDict()
         self._cache_size = cache_size
-        self._fallbacks: list[str] = []
-        for path in fallback_font_files() if fallback_fonts is None else fallback_fonts:
-            face = skia.Typeface.MakeFromFile(str(path))
-            if face is None:
-                raise InvalidInput(
-                    f"{path.name} is not a font file that can be read.", field="fallback_fonts", value=str(path)
-                )
-            self._register(f"fallback-{len(self._fallbacks)}", _bold(face))
-            self._fallbacks.append(f"fallback-{len(self._fallbacks)}")
 
     def fits(
         self, text: str, style: TextStyle, box: Box, frame_size: tuple[int, int], *, max_lines: int | None = None
@@ -177,7 +120,7 @@ class SkiaTextDrawer:
             lines=len(laid.lines) if laid else 0,
             graphemes=len(graphemes(text)),
             max_graphemes=self._capacity(text, style, box, frame_size, max_lines, laid is not None),
-            missing_glyphs=self._missing(text, style),
+            missing_glyphs=self._fonts.missing(text, style),
         )
 
     def layout(
@@ -248,15 +191,15 @@ class SkiaTextDrawer:
 
     def _center_of(self, layout: TextLayout, line: LaidLine) -> NDArray[np.float64] | None:
         """Centre of the extent of a line's letters, without emoji, as it stands in the frame; None without letters."""
-        if not any(part.strip() for part, pictorial in _runs(line.text) if not pictorial):
+        if not any(part.strip() for part, pictorial in runs(line.text) if not pictorial):
             return None
         size = layout.style.size
         rows, columns = math.ceil(3 * size), math.ceil(line.width + 2 * size)
         pixels = np.zeros((rows, columns, 4), np.uint8)
         info = skia.ImageInfo.Make(columns, rows, skia.kBGRA_8888_ColorType, skia.kPremul_AlphaType)
         surface = skia.Surface.MakeRasterDirect(info, pixels)
-        key = self._face_key(layout.style)
-        paragraph = self._paragraph(line.text, key, size, skia.Paint(AntiAlias=True), emoji_visible=False)
+        key = self._fonts.key_of(layout.style)
+        paragraph = self._fonts.paragraph(line.text, key, size, skia.Paint(AntiAlias=True), emoji_visible=False)
         paragraph.paint(surface.getCanvas(), size, 2 * size - paragraph.AlphabeticBaseline)
         surface.flushAndSubmit()
         ys, xs = np.nonzero(pixels[..., 3] >= 64)
@@ -316,7 +259,7 @@ class SkiaTextDrawer:
         anchor: Literal["center", "top"],
         scales: tuple[float, ...],
     ) -> TextLayout | None:
-        key = self._face_key(style)
+        key = self._fonts.key_of(style)
         return lay_out(
             text.strip(),
             style,
@@ -325,10 +268,10 @@ class SkiaTextDrawer:
             max_lines=max_lines,
             zone=self._zone,
             anchor=anchor,
-            extents=self._extents(key),
-            measure=lambda run: self._advance(run, key),
-            ink=lambda run: self._ink(run, key),
-            missing=self._missing(text, style),
+            extents=self._fonts.extents(key),
+            measure=lambda run: self._fonts.advance(run, key),
+            ink=lambda run: self._fonts.ink(run, key),
+            missing=self._fonts.missing(text, style),
             scales=scales,
         )
 
@@ -344,90 +287,6 @@ class SkiaTextDrawer:
             else:
                 high = middle - 1
         return len(graphemes(" ".join(words[:low])))
-
-    def _register(self, alias: str, face: Any) -> None:
-        self._faces[alias] = face
-        self._provider.registerTypeface(face, alias)
-
-    def _face_key(self, style: TextStyle) -> str:
-        entry = find_font(style.font, style.weight, self._folder)
-        alias = f"{entry.key}-{entry.weight}"
-        if alias not in self._faces:
-            self._register(alias, skia.Typeface.MakeFromData(skia.Data.MakeWithCopy(read_font(entry, self._folder))))
-        return alias
-
-    def _emoji_face(self) -> Any:
-        if EMOJI_FONT not in self._faces:
-            data = read_font(find_font(EMOJI_FONT, 400, self._folder), self._folder)
-            self._register(EMOJI_FONT, skia.Typeface.MakeFromData(skia.Data.MakeWithCopy(data)))
-        return self._faces[EMOJI_FONT]
-
-    def _missing(self, text: str, style: TextStyle) -> tuple[str, ...]:
-        faces = [self._faces[key] for key in (self._face_key(style), *self._fallbacks)]
-        found: dict[str, None] = {}
-        for run, pictorial in _runs(text):
-            for character in run:
-                if character.isspace() or unicodedata.category(character) in ("Cf", "Cc") or character in _EMOJI_MARKS:
-                    continue
-                asked = [self._emoji_face()] if pictorial else faces
-                if not any(face.unicharToGlyph(ord(character)) for face in asked):
-                    found[character] = None
-        return tuple(found)
-
-    def _extents(self, key: str) -> FontExtents:
-        top, bottom = self._ink("dbhkl", key)[0], self._ink("pqgy", key)[1]
-        return FontExtents(top, bottom)
-
-    def _ink(self, run: str, key: str) -> tuple[float, float]:
-        font = skia.Font(self._faces[key], 100)
-        font.setHinting(skia.FontHinting.kNone)
-        letters = "".join(part for part, pictorial in _runs(run) if not pictorial and part.strip())
-        bounds = [b for b in font.getBounds(font.textToGlyphs(letters)) if b.height() > 0] if letters else []
-        if not bounds:
-            return 0.75, 0.2
-        return -min(b.top() for b in bounds) / 100, max(b.bottom() for b in bounds) / 100
-
-    def _advance(self, run: str, key: str) -> float:
-        if (run, key) not in self._widths:
-            if len(self._widths) > 20000:
-                self._widths.clear()
-            paragraph = self._paragraph(run, key, 100.0, skia.Paint())
-            self._widths[run, key] = float(paragraph.MaxIntrinsicWidth) / 100
-        return self._widths[run, key]
-
-    def _paragraph(self, line: str, key: str, size: float, paint: Any, *, emoji_visible: bool = True) -> Any:
-        text_style = skia.textlayout.TextStyle()
-        text_style.setFontFamilies([key, *self._fallbacks])
-        text_style.setFontSize(size)
-        text_style.setForegroundPaint(paint)
-        paragraph_style = skia.textlayout.ParagraphStyle()
-        paragraph_style.setTextStyle(text_style)
-        builder = skia.textlayout.ParagraphBuilder.make(paragraph_style, self._collection, self._unicode)
-        right_to_left = _is_right_to_left(line)
-        if right_to_left:  # an isolate sets the base direction, for which the binding has no call
-            builder.addText("\u2067")
-        for run, pictorial in _runs(line):
-            if pictorial:
-                self._emoji_face()
-                emoji_style = skia.textlayout.TextStyle()
-                emoji_style.setFontFamilies([EMOJI_FONT])
-                emoji_style.setFontSize(size * EMOJI_SCALE)
-                # The outline pass must keep the emoji's place without painting it.
-                emoji_style.setForegroundPaint(
-                    skia.Paint(Color=skia.ColorBLACK if emoji_visible else skia.ColorTRANSPARENT)
-                )
-                builder.pushStyle(emoji_style)
-                builder.addText(run)
-                builder.pop()
-            else:
-                builder.pushStyle(text_style)
-                builder.addText(run)
-                builder.pop()
-        if right_to_left:
-            builder.addText("\u2069")
-        paragraph = builder.Build()
-        paragraph.layout(1e6)
-        return paragraph
 
     def _block(self, layout: TextLayout, shown: int, active: int | None) -> _Block:
         key = (layout, shown, active)
@@ -512,7 +371,7 @@ class SkiaTextDrawer:
 
     def _word(self, layout: TextLayout, number: int) -> Any:
         """The box of a word by its number within the block, with a little room at its sides; None if there is none."""
-        key = self._face_key(layout.style)
+        key = self._fonts.key_of(layout.style)
         size = layout.style.size
         for line in layout.lines:
             words = line.text.split(" ")
@@ -521,9 +380,9 @@ class SkiaTextDrawer:
                 continue
             before = " ".join([*words[:number], ""])
             # A space at the end of a run has no width of its own: measure it between letters.
-            start = (self._advance(before + "n", key) - self._advance("n", key)) * size if before else 0.0
-            width = self._advance(words[number], key) * size
-            if _is_right_to_left(line.text):
+            start = (self._fonts.advance(before + "n", key) - self._fonts.advance("n", key)) * size if before else 0.0
+            width = self._fonts.advance(words[number], key) * size
+            if is_right_to_left(line.text):
                 start = line.width - start - width
             room = size / 7
             return skia.Rect(
@@ -569,7 +428,7 @@ class SkiaTextDrawer:
         self, canvas: Any, layout: TextLayout, shown: int, passes: list[tuple[Any, bool, float, float]]
     ) -> None:
         style = layout.style
-        key = self._face_key(style)
+        key = self._fonts.key_of(style)
         for paint, emoji_visible, dx, dy in passes:
             left = shown
             for line in layout.lines:
@@ -578,21 +437,8 @@ class SkiaTextDrawer:
                 left -= len(clusters)
                 if not text:
                     continue
-                paragraph = self._paragraph(text, key, style.size, paint, emoji_visible=emoji_visible)
+                paragraph = self._fonts.paragraph(text, key, style.size, paint, emoji_visible=emoji_visible)
                 paragraph.paint(canvas, line.x + dx, line.baseline - paragraph.AlphabeticBaseline + dy)
-
-
-def _bold(face: Any) -> Any:
-    """A variable font at the weight of overlays; any other as it is."""
-    if "wght" not in {axis.tag.to_bytes(4, "big").decode() for axis in face.getVariationDesignParameters()}:
-        return face
-    # Each of these only points to the one before: all must live until the clone is made.
-    weight = skia.FontArguments.VariationPosition.Coordinate(int.from_bytes(b"wght", "big"), FALLBACK_WEIGHT)
-    coordinates = skia.FontArguments.VariationPosition.Coordinates([weight])
-    position = skia.FontArguments.VariationPosition(coordinates)
-    arguments = skia.FontArguments()
-    arguments.setVariationDesignPosition(position)
-    return face.makeClone(arguments)
 
 
 def _active_word(layout: TextLayout, appearance: Appearance) -> int | None:

@@ -109,7 +109,8 @@ def _walk(level: LevelLine, extent: Extent, em: float, slab: Color | None, way: 
         room = (width - edge) if way > 0 else edge
         colorful = _colorful_share(level.picture, edge, centre, em, way)
         expected = way * (border - edge) > 0.8 * em
-        if room < 0.8 * em or not (expected or colorful > 0.22 or slab is not None):
+        # Emoji follow words; before them one is only believed where the line as found begins with it.
+        if room < 0.8 * em or not (expected or (way > 0 and (colorful > 0.22 or slab is not None))):
             break
         if slab is not None:
             place = _on_slab(level.picture, edge, centre, em, way, slab)

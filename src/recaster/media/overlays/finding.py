@@ -220,8 +220,6 @@ class LineFinder:
         self._watch = EdgeWatch()
         self._alive: list[FoundLine] = []
         self.lines: list[FoundLine] = []
-        self.looks = 0.0
-        """How many pictures the detector has looked at, strips by their share."""
 
     def feed(self, frame: Frame) -> None:
         """Take the next frame."""
@@ -232,7 +230,6 @@ class LineFinder:
         if frame.index % self._every == 0 or frame.index in self._shot_starts or frame.index == self._last_frame:
             side = self._fine_side if frame.index % self._fine_every == 0 else self._side
             seen = self._detector.detect(frame.image, min(1.0, side / max(height, width)))
-            self.looks += (side / self._side) ** 2
             self._link(frame, luma, seen, whole)
             self._watch.looked(whole, frame.index, [bounds(one.quad) for one in seen], called=False)
             return
@@ -248,7 +245,6 @@ class LineFinder:
         left, top, right, bottom = region
         for last in (False, True):
             seen = self._detector.detect(image[top:bottom, left:right], scale)
-            self.looks += (bottom - top) * (right - left) / (height * width)
             found = [DetectedLine(shifted(one.quad, left, top), one.score) for one in seen]
             above = [one for one in found if top > 0 and one.quad[:, 1].min() <= top + 2]
             below = [one for one in found if bottom < height and one.quad[:, 1].max() >= bottom - 2]

@@ -59,8 +59,6 @@ class Life:
     """Strength per frame from `first` on."""
     drift: float
     """Median distance in pixels between where a still line is and where its contours fit best; 0 for a line that moves."""
-    stir: float
-    """How much the picture around the line changes while it stands, mean difference of 0–255."""
 
     @property
     def moves(self) -> bool:
@@ -89,7 +87,6 @@ class _Follow:
     patch: Luma | None = None
     around: Luma | None = None
     drifts: list[float] = field(default_factory=list)
-    stirs: list[float] = field(default_factory=list)
     closed: bool = False
 
     def mean(self) -> Luma:
@@ -232,7 +229,6 @@ class LineFollower:
         if not one.line.moves and index in {one.line.first + round(share * span) for share in _LOOKS}:
             one.looks[index] = (crop.copy(), offset)
         if index % 5 == 0 and not one.line.moves and one.around is not None:
-            one.stirs.append(_ring_difference(one, crop, one.around))
             patch = _patch(one, one.around)
             left, top = _patch_place(one)
             found, alike = find_offset(patch, crop, (left, top), (4, 4))
@@ -249,15 +245,6 @@ def _patch(one: _Follow, crop: Luma) -> Luma:
     left, top = _patch_place(one)
     _, _, right, bottom = bounds(one.quad)
     return crop[top : round(bottom) - one.region[1], left : round(right) - one.region[0]].copy()
-
-
-def _ring_difference(one: _Follow, crop: Luma, other: Luma) -> float:
-    left, top = _patch_place(one)
-    _, _, right, bottom = bounds(one.quad)
-    difference = cv2.absdiff(crop, other)
-    inner = difference[top : round(bottom) - one.region[1], left : round(right) - one.region[0]]
-    count = difference.size - inner.size
-    return float((difference.sum(dtype=np.int64) - inner.sum(dtype=np.int64)) / max(count, 1))
 
 
 def _expected(one: _Follow, index: int, before: tuple[int, int]) -> tuple[int, int]:
@@ -343,7 +330,6 @@ def _lives_of(one: _Follow) -> list[Life]:
                 looks=tuple(look for frame, look in sorted(one.looks.items()) if frames[begin] <= frame <= frames[end]),
                 strengths=np.array([one.strengths[frame] for frame in span], np.float32),
                 drift=float(np.median(one.drifts)) if one.drifts else 0.0,
-                stir=float(np.mean(one.stirs)) if one.stirs else 0.0,
             )
         )
     return lives

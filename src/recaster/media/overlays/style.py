@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from recaster.media.overlays.active_words import ActiveLook
 from recaster.media.overlays.fonts import DEFAULT_FONT, FONTS, find_font, read_font
 from recaster.media.overlays.geometry import bounds, shifted
-from recaster.media.overlays.letters import DEEP, Extent
+from recaster.media.overlays.letters import DEEP, Extent, find_veil
 from recaster.media.overlays.letters import Color as PixelColor
 from recaster.media.overlays.looks import LineLook
 from recaster.media.overlays.model import Box, Color, Shadow, Slab, Stroke, TextStyle
@@ -31,6 +31,8 @@ _NEAR = 40.0
 """Distance of two colours (0–441) up to which a pixel belongs to a slab."""
 _WIDEST_PADDING = 1.4
 """Widest slab around the letters, in em: anything wider is a wall behind the words."""
+_USUAL_RADIUS = 0.2
+"""Radius of a slab whose corners cannot be seen, against its height: about what phone editors draw."""
 _DARKER = 18.0
 """How much darker (0–255) the picture is where a shadow falls than on the other side of the letters."""
 
@@ -177,7 +179,7 @@ def _line_spacing(looks: Sequence[LineLook], size: float) -> float:
 def _slab(look: LineLook, size: float) -> Slab | None:
     color = look.ink.slab
     if color is None:
-        return None
+        return _veil(look)
     level, extent = look.level, look.extent
     left = min([extent.left, *(round(one.left) for one in look.emoji)])
     right = max([extent.right, *(round(one.right) for one in look.emoji)])
@@ -191,7 +193,17 @@ def _slab(look: LineLook, size: float) -> Slab | None:
         return None
     box = Extent(left - before, extent.top - above, right + after, extent.bottom + below)
     radius = _radius(near, box)
-    return Slab(_rgb(color), look.ink.slab_opacity, radius, round(padding_x, 1), round(padding_y, 1), True)
+    return Slab(_rgb(color), 1.0, radius, round(padding_x, 1), round(padding_y, 1), True)
+
+
+def _veil(look: LineLook) -> Slab | None:
+    """A see-through slab. Its ends are hidden in the scene: it is taken to reach aside as far as up and down."""
+    veil = find_veil(look.level, look.extent)
+    if veil is None:
+        return None
+    padding = round((veil.above + veil.below) / 2, 1)
+    radius = round(_USUAL_RADIUS * (look.extent.height + 2 * padding), 1)
+    return Slab(_rgb(veil.color), round(veil.opacity, 2), radius, padding, padding, True)
 
 
 def _run(values: Bits) -> int:

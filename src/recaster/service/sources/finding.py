@@ -57,11 +57,6 @@ class SourceFinder:
         self._platform = platform
         self._slots = threading.BoundedSemaphore(settings.source_probe_slots)
 
-    @property
-    def platform(self) -> SourceFetcher | None:
-        """The fetcher that asks the platform, if the settings allow one."""
-        return self._platform
-
     def find(self, organization_id: str, tiktok_video_id: str) -> Verdict:
         """Look an id up within the seconds of the settings.
 

@@ -1,0 +1,186 @@
+"""Typefaces and shaped lines: which font serves a style, what it lacks, how wide a run is. It paints no block."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import emoji
+import regex
+import skia
+
+from recaster.errors import InvalidInput
+from recaster.media.overlays.fonts import (
+    EMOJI_FONT,
+    FALLBACK_WEIGHT,
+    fallback_font_files,
+    find_font,
+    read_font,
+)
+from recaster.media.overlays.layout import FontExtents
+from recaster.media.overlays.model import TextStyle
+
+EMOJI_SCALE = 0.9
+"""Em size of emoji against the text: their advance becomes 1.12 em, as phone editors set them."""
+_EMOJI_MARKS = ("\ufe0f", "\u20e3")
+
+
+def _is_emoji(cluster: str) -> bool:
+    return (
+        emoji.is_emoji(cluster)
+        or (cluster[-1] in _EMOJI_MARKS)
+        or (emoji.is_emoji(cluster[0] + "\ufe0f") and ord(cluster[0]) > 0x2190)
+    )
+
+
+def runs(text: str) -> list[tuple[str, bool]]:
+    """Neighbouring graphemes of one kind, with whether they are emoji."""
+    found: list[tuple[str, bool]] = []
+    for cluster in regex.findall(r"\X", text):
+        pictorial = _is_emoji(cluster)
+        if found and found[-1][1] == pictorial:
+            found[-1] = (found[-1][0] + cluster, pictorial)
+        else:
+            found.append((cluster, pictorial))
+    return found
+
+
+def is_right_to_left(text: str) -> bool:
+    """Whether the first letter with a direction is written from right to left."""
+    for character in text:
+        direction = unicodedata.bidirectional(character)
+        if direction in ("L", "R", "AL"):
+            return direction != "L"
+    return False
+
+
+class Typefaces:
+    """Parsed fonts, shipped and fallback, and lines of text shaped with them (HarfBuzz shaping, ICU bidi, COLRv1 emoji)."""
+
+    def __init__(self, folder: Path, fallback_fonts: tuple[Path, ...] | None) -> None:
+        self._folder = folder
+        self._provider = skia.textlayout.TypefaceFontProvider()
+        self._collection = skia.textlayout.FontCollection()
+        self._collection.setDefaultFontManager(self._provider)
+        self._unicode = skia.Unicode.ICU_Make()
+        self._faces: dict[str, Any] = {}
+        self._widths: dict[tuple[str, str], float] = {}
+        self._fallbacks: list[str] = []
+        for path in fallback_font_files() if fallback_fonts is None else fallback_fonts:
+            face = skia.Typeface.MakeFromFile(str(path))
+            if face is None:
+                raise InvalidInput(
+                    f"{path.name} is not a font file that can be read.", field="fallback_fonts", value=str(path)
+                )
+            self.register(f"fallback-{len(self._fallbacks)}", _bold(face))
+            self._fallbacks.append(f"fallback-{len(self._fallbacks)}")
+
+    def register(self, alias: str, face: Any) -> None:
+        """Make a typeface known under a name."""
+        self._faces[alias] = face
+        self._provider.registerTypeface(face, alias)
+
+    def key_of(self, style: TextStyle) -> str:
+        """The name of the typeface that serves a style; it is loaded when it is first asked for."""
+        entry = find_font(style.font, style.weight, self._folder)
+        alias = f"{entry.key}-{entry.weight}"
+        if alias not in self._faces:
+            self.register(alias, skia.Typeface.MakeFromData(skia.Data.MakeWithCopy(read_font(entry, self._folder))))
+        return alias
+
+    def emoji_face(self) -> Any:
+        """The typeface of colour emoji."""
+        if EMOJI_FONT not in self._faces:
+            data = read_font(find_font(EMOJI_FONT, 400, self._folder), self._folder)
+            self.register(EMOJI_FONT, skia.Typeface.MakeFromData(skia.Data.MakeWithCopy(data)))
+        return self._faces[EMOJI_FONT]
+
+    def missing(self, text: str, style: TextStyle) -> tuple[str, ...]:
+        """Characters of `text` for which no font has a picture."""
+        faces = [self._faces[key] for key in (self.key_of(style), *self._fallbacks)]
+        found: dict[str, None] = {}
+        for run, pictorial in runs(text):
+            for character in run:
+                if character.isspace() or unicodedata.category(character) in ("Cf", "Cc") or character in _EMOJI_MARKS:
+                    continue
+                asked = [self.emoji_face()] if pictorial else faces
+                if not any(face.unicharToGlyph(ord(character)) for face in asked):
+                    found[character] = None
+        return tuple(found)
+
+    def extents(self, key: str) -> FontExtents:
+        """How far tall and hanging letters of a typeface reach, per em."""
+        top, bottom = self.ink("dbhkl", key)[0], self.ink("pqgy", key)[1]
+        return FontExtents(top, bottom)
+
+    def ink(self, run: str, key: str) -> tuple[float, float]:
+        """Top and bottom of a run's letters, per em, as positive numbers."""
+        font = skia.Font(self._faces[key], 100)
+        font.setHinting(skia.FontHinting.kNone)
+        letters = "".join(part for part, pictorial in runs(run) if not pictorial and part.strip())
+        bounds = [b for b in font.getBounds(font.textToGlyphs(letters)) if b.height() > 0] if letters else []
+        if not bounds:
+            return 0.75, 0.2
+        return -min(b.top() for b in bounds) / 100, max(b.bottom() for b in bounds) / 100
+
+    def advance(self, run: str, key: str) -> float:
+        """Advance width of a run, per em."""
+        if (run, key) not in self._widths:
+            if len(self._widths) > 20000:
+                self._widths.clear()
+            paragraph = self.paragraph(run, key, 100.0, skia.Paint())
+            self._widths[run, key] = float(paragraph.MaxIntrinsicWidth) / 100
+        return self._widths[run, key]
+
+    def paragraph(self, line: str, key: str, size: float, paint: Any, *, emoji_visible: bool = True) -> Any:
+        """One shaped line at a size in pixels, painted with `paint`."""
+        text_style = skia.textlayout.TextStyle()
+        text_style.setFontFamilies([key, *self._fallbacks])
+        text_style.setFontSize(size)
+        text_style.setForegroundPaint(paint)
+        paragraph_style = skia.textlayout.ParagraphStyle()
+        paragraph_style.setTextStyle(text_style)
+        builder = skia.textlayout.ParagraphBuilder.make(paragraph_style, self._collection, self._unicode)
+        right_to_left = is_right_to_left(line)
+        if right_to_left:  # an isolate sets the base direction, for which the binding has no call
+            builder.addText("\u2067")
+        for run, pictorial in runs(line):
+            if pictorial:
+                self.emoji_face()
+                emoji_style = skia.textlayout.TextStyle()
+                emoji_style.setFontFamilies([EMOJI_FONT])
+                emoji_style.setFontSize(size * EMOJI_SCALE)
+                # The outline pass must keep the emoji's place without painting it.
+                emoji_style.setForegroundPaint(
+                    skia.Paint(Color=skia.ColorBLACK if emoji_visible else skia.ColorTRANSPARENT)
+                )
+                builder.pushStyle(emoji_style)
+                builder.addText(run)
+                builder.pop()
+            else:
+                builder.pushStyle(text_style)
+                builder.addText(run)
+                builder.pop()
+        if right_to_left:
+            builder.addText("\u2069")
+        paragraph = builder.Build()
+        paragraph.layout(1e6)
+        return paragraph
+
+    def __getitem__(self, key: str) -> Any:
+        """The typeface of a name."""
+        return self._faces[key]
+
+
+def _bold(face: Any) -> Any:
+    """A variable font at the weight of overlays; any other as it is."""
+    if "wght" not in {axis.tag.to_bytes(4, "big").decode() for axis in face.getVariationDesignParameters()}:
+        return face
+    # Each of these only points to the one before: all must live until the clone is made.
+    weight = skia.FontArguments.VariationPosition.Coordinate(int.from_bytes(b"wght", "big"), FALLBACK_WEIGHT)
+    coordinates = skia.FontArguments.VariationPosition.Coordinates([weight])
+    position = skia.FontArguments.VariationPosition(coordinates)
+    arguments = skia.FontArguments()
+    arguments.setVariationDesignPosition(position)
+    return face.makeClone(arguments)
