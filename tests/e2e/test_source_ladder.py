@@ -17,7 +17,7 @@ from recaster.infra.engine import EngineClient, migrate_engine
 from recaster.infra.settings import Settings
 from recaster.remix.worker import settle_abandoned
 from recaster.service.accounts.service import create_organization
-from recaster.service.credits.service import audit, available_credits, grant, reserve
+from recaster.service.credits.service import audit, grant, lock_wallet, reserve
 from recaster.service.jobs import service as jobs
 from recaster.service.jobs.model import Job
 from recaster.service.projects.schemas import ProjectCreate
@@ -129,7 +129,8 @@ def run(settings: Settings, failures: int) -> tuple[str, str, int, list[str]]:
         worker.stdin.close()
         worker.wait(timeout=30)
     with database.write(organization) as session:
-        free = available_credits(session)
+        wallet = lock_wallet(session, organization)
+        free = wallet.included + wallet.prepaid
     with database.system_read() as session:
         assert audit(session, organization) == []
     client.close()

@@ -165,12 +165,6 @@ def _resolve(session: OrganizationSession, job_id: str, kind: TransactionKind) -
     _post(session, wallet, kind, signed, moved, job_id=job_id, resolves_id=reservation.id)
 
 
-def available_credits(session: OrganizationSession) -> int:
-    """Return what the session's organization may spend now."""
-    wallet = _wallet(session, session.organization_id)
-    return wallet.included + wallet.prepaid
-
-
 def overview(session: OrganizationSession, *, video_remix_price: int) -> CreditsView:
     """Return the wallet of the session's organization as contract section 6 has it; the period is the UTC month."""
     wallet = _wallet(session, session.organization_id)
