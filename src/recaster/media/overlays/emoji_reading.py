@@ -212,27 +212,40 @@ def _on_slab(
     if stop - start < 0.6 * em or bottom - top < 0.6 * em:
         return None
     apart = np.linalg.norm(picture[top:bottom, start:stop].astype(np.float32) - slab, axis=2) > 50
-    # Rows and columns that are not slab at all lie beyond its border.
-    middle = apart[round(0.5 * em) : -round(0.5 * em)]
-    busy = middle.any(axis=0)
-    columns = busy if way > 0 else busy[::-1]
-    begin = int(np.argmax(columns)) if columns.any() else len(columns)
+    # Seen from the letters outwards, so that both sides are worked out alike.
+    apart = apart if way > 0 else apart[:, ::-1]
+    begin = _first(apart[round(0.5 * em) : -round(0.5 * em)].any(axis=0))
     if begin > 0.6 * em:
         return None
-    gaps = np.flatnonzero(~columns[begin + round(0.5 * em) :])
+    # Above and below, the slab ends where the blank beside the letters does.
+    first, last = _run_around_middle(~apart[:, : max(1, begin // 2)].any(axis=1))
+    busy = apart[first:last].any(axis=0)
+    begin = _first(busy)
+    gaps = np.flatnonzero(~busy[begin + round(0.5 * em) :])
     if len(gaps) == 0:
         return None
     end = begin + round(0.5 * em) + int(gaps[0])
-    x0, x1 = (begin, end) if way > 0 else (len(columns) - end, len(columns) - begin)
-    if not 0.6 * em <= x1 - x0 <= 1.4 * em:
+    if not 0.6 * em <= end - begin <= 1.4 * em:
         return None
-    rows = np.flatnonzero(apart[:, x0:x1].any(axis=1) & ~apart[:, x0:x1].all(axis=1))
-    rows = rows[(rows > 0.12 * em) & (rows < 1.48 * em)]
+    rows = first + np.flatnonzero(apart[first:last, begin:end].any(axis=1))
+    x0, x1 = (begin, end) if way > 0 else (len(busy) - end, len(busy) - begin)
     if len(rows) < 0.3 * em:
         return None
     y0, y1 = int(rows[0]), int(rows[-1]) + 1
     side = max(x1 - x0, y1 - y0)
     return (start + (x0 + x1 - side) / 2, top + (y0 + y1 - side) / 2, float(side))
+
+
+def _first(bits: NDArray[np.bool_]) -> int:
+    """Index of the first true one, the length where there is none."""
+    return int(np.argmax(bits)) if bits.any() else len(bits)
+
+
+def _run_around_middle(rows: NDArray[np.bool_]) -> tuple[int, int]:
+    """First row of the unbroken run of true ones around the middle, and the row after its last."""
+    middle = len(rows) // 2
+    above, below = np.flatnonzero(~rows[:middle]), np.flatnonzero(~rows[middle:])
+    return (int(above[-1]) + 1 if len(above) else 0, middle + int(below[0]) if len(below) else len(rows))
 
 
 def _match_at(picture: Image, place: tuple[float, float, float], way: int) -> SeenEmoji | None:

@@ -22,7 +22,7 @@ from recaster.media.overlays.networks import LineDetector, LineRecogniser, Quad,
 from recaster.media.overlays.roles import assign_roles
 from recaster.media.overlays.scene import is_overlay, least_sharpness, may_be_overlay
 from recaster.media.overlays.second_look import is_piece_of, look_again
-from recaster.media.overlays.style import describe_style
+from recaster.media.overlays.style import describe_style, in_one_typeface
 from recaster.media.overlays.tesseract import ScriptReader
 from recaster.media.overlays.wording import Wording, is_certain, read_life
 from recaster.media.progress import Progress, silent
@@ -114,7 +114,7 @@ class RapidTextReader:
                 read.append(self._line(life, quad, wording))
         least = least_sharpness([line.look.sharpness for line in read])
         set_type = [line for line in read if line.look.sharpness >= least]
-        tracks = [self._track(block, facts) for block in grouped(joined(set_type))]
+        tracks = in_one_typeface([self._track(block, facts) for block in grouped(joined(set_type))])
         tracks.sort(key=lambda track: (track.first_frame, track.box[1], track.box[0]))
         return assign_roles(tracks, facts)
 

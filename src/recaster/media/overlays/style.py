@@ -6,7 +6,9 @@ wide and high these letters are. Nothing is read or followed here, and what a bl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
@@ -21,18 +23,20 @@ from recaster.media.overlays.geometry import bounds, shifted
 from recaster.media.overlays.letters import DEEP, Extent, find_veil
 from recaster.media.overlays.letters import Color as PixelColor
 from recaster.media.overlays.looks import LineLook
-from recaster.media.overlays.model import Box, Color, Shadow, Slab, Stroke, TextStyle
+from recaster.media.overlays.model import Box, Color, OverlayTrack, Shadow, Slab, Stroke, TextStyle
 
 _DRAWN = 64
 """Em size at which letters are drawn for comparison."""
 _COMPARED = 40
 """Height to which drawn and seen letters are scaled for comparison."""
 _NEAR = 40.0
-"""Distance of two colours (0–441) up to which a pixel belongs to a slab."""
+"""Distance of two colours (0–441) up to which they count as one."""
 _WIDEST_PADDING = 1.4
 """Widest slab around the letters, in em: anything wider is a wall behind the words."""
 _USUAL_RADIUS = 0.2
 """Radius of a slab whose corners cannot be seen, against its height: about what phone editors draw."""
+_AS_GOOD = 0.2
+"""Difference of edges, against the lines' height, that does not tell one alignment from another."""
 _DARKER = 18.0
 """How much darker (0–255) the picture is where a shadow falls than on the other side of the letters."""
 
@@ -83,6 +87,36 @@ def describe_style(
     return style, box
 
 
+def in_one_typeface(tracks: Sequence[OverlayTrack]) -> list[OverlayTrack]:
+    """Give texts that look alike but for a doubtful typeface the one that most of their letters have.
+
+    The lines of a list come from one hand; told apart line by line, a short one may seem to be of another font.
+    """
+    result = []
+    for track in tracks:
+        kin = [other for other in tracks if _alike(track.style, other.style)]
+        letters: Counter[tuple[str, int]] = Counter()
+        for other in kin:
+            letters[(other.style.font, other.style.weight)] += len(other.text)
+        own = (track.style.font, track.style.weight)
+        chosen = max(letters, key=lambda face: (letters[face], face == own))
+        if chosen != own:
+            sizes = [other.style.size for other in kin if (other.style.font, other.style.weight) == chosen]
+            style = replace(track.style, font=chosen[0], weight=chosen[1], size=round(float(np.median(sizes)), 1))
+            track = replace(track, style=style)
+        result.append(track)
+    return result
+
+
+def _alike(one: TextStyle, other: TextStyle) -> bool:
+    return (
+        abs(one.size - other.size) < 0.12 * one.size
+        and float(np.linalg.norm(np.subtract(one.fill, other.fill))) < _NEAR
+        and (one.stroke is None) == (other.stroke is None)
+        and (one.slab is None) == (other.slab is None)
+    )
+
+
 def _full_box(look: LineLook, at: tuple[int, int]) -> Box:
     """The upright box around a line's letters and emoji."""
     parts = [look.quad, *(look.level.in_frame(one.left, one.top, one.right, one.bottom) for one in look.emoji)]
@@ -119,13 +153,28 @@ def _typeface(look: LineLook) -> tuple[str, int, float]:
 
 def _cut_to_letters(look: LineLook) -> Bits | None:
     """The fill of a line's letters without the outline around it; None where there is none to speak of."""
-    part = look.ink.letters[look.extent.top : look.extent.bottom, look.extent.left : look.extent.right]
-    # A row or column with next to nothing of it is a speck of the scene in the same colour.
-    rows = np.flatnonzero(part.sum(axis=1) > 0.01 * part.shape[1])
-    columns = np.flatnonzero(part.sum(axis=0) > 0.06 * part.shape[0])
+    extent, picture = look.extent, look.level.picture
+    rim = 2
+    window = (
+        slice(max(0, extent.top - rim), min(picture.shape[0], extent.bottom + rim)),
+        slice(max(0, extent.left - rim), min(picture.shape[1], extent.right + rim)),
+    )
+    part = look.ink.letters[window].astype(np.uint8)
+    around = look.ink.slab if look.ink.slab is not None else look.ink.stroke
+    if around is not None:
+        # The bits are the pure fill. The letters' border lies where the blend is half fill, half what is around.
+        axis = around - look.ink.fill
+        share = (picture[window].astype(np.float32) - look.ink.fill) @ axis / max(float(axis @ axis), 1e-6)
+        part = cv2.dilate(part, np.ones((3, 3), np.uint8)) & (share < 0.5).astype(np.uint8)
+    # Specks of the scene in the same colour are smaller than any dot of an i.
+    count, labels, facts, _ = cv2.connectedComponentsWithStats(part, connectivity=8)
+    large = facts[:, cv2.CC_STAT_AREA] >= max(3.0, (0.08 * extent.height) ** 2)
+    large[0] = False
+    kept = large[labels] if count > 1 else part > 0
+    rows, columns = np.flatnonzero(kept.any(axis=1)), np.flatnonzero(kept.any(axis=0))
     if len(rows) < 4 or len(columns) < 4:
         return None
-    return np.asarray(part[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], np.bool_)
+    return np.asarray(kept[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], np.bool_)
 
 
 def _agreement(seen: Bits, drawn: Bits) -> float:
@@ -263,6 +312,10 @@ def _alignment(looks: Sequence[LineLook], width: int) -> Literal["left", "center
             "left": float(np.ptp(lefts)),
             "right": float(np.ptp(rights)),
         }
+        # Lines of nearly one width stand alike on every side: then the place in the frame tells.
+        closest = min(spreads.values()) + _AS_GOOD * float(np.mean([box[3] - box[1] for box in boxes]))
+        if spreads["center"] <= closest and abs(float(np.mean(centres)) - width / 2) < 0.06 * width:
+            return "center"
         return min(spreads, key=lambda key: spreads[key])
     if abs(centres[0] - width / 2) < 0.06 * width:
         return "center"
