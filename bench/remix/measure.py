@@ -33,6 +33,7 @@ from recaster.media.progress import silent
 from recaster.media.video import EncoderSettings, probe
 from recaster.remix import stages, steps
 from recaster.remix.engines import Engines, engine_choice
+from recaster.remix.stage_runner import ONE_THREAD
 
 BAR = 8.0
 """Whole remix over reference transcode, CPU time."""
@@ -236,6 +237,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="also write the tables here")
     parser.add_argument("--keep", type=Path, help="keep the results in this folder")
     arguments = parser.parse_args()
+    # As the service starts its stages; child processes of the measurement inherit it.
+    os.environ.update(ONE_THREAD)
     settings = Settings()
     store = ModelStore(settings.folder("models"))
     files = store.paths()

@@ -51,6 +51,9 @@ PROVIDER_URLS: Final = {
 """Where the providers' own clients go when no address is set."""
 CPU_SECONDS: Final = 6 * 3600
 """Processor time of one stage, all its threads together."""
+ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+"""Variables of a stage's process. Its pictures are small: threads of libraries cost a third more processor time waiting for
+each other than they save. Decoder, pixels and encoder still work side by side, and stages beside each other."""
 FILE_BYTES: Final = 4_000_000_000
 """Size of a file that a stage writes: masks and plates of a clip are larger than the clip."""
 
@@ -123,7 +126,7 @@ class StagesInChildren:
         return self._proxy if stage == ASKING and self._settings.copy_adapter == "provider" else None
 
     def _environment(self, stage: str) -> dict[str, str]:
-        environment = self._settings.environment()
+        environment = {**self._settings.environment(), **ONE_THREAD}
         proxy = self._asks(stage)
         if proxy is not None:
             environment["RECASTER_COPY_API_KEY"] = self._settings.copy_api_key.get_secret_value()
