@@ -24,8 +24,9 @@ from recaster.infra.logging import configure_logging
 from recaster.infra.sealing import Sealer
 from recaster.infra.settings import Settings
 from recaster.infra.storage import open_storage
+from recaster.remix.persona_workflow import PersonaWorkflow
 from recaster.remix.stage_runner import StageRunner, StagesInChildren, provider_profile
-from recaster.remix.workflow import PersonaWorkflow, RemixWorkflow
+from recaster.remix.workflow import RemixWorkflow
 from recaster.service.fetching.ytdlp import source_profiles
 from recaster.service.jobs.service import fail, forgive_attempts, running_job_ids
 from recaster.service.sources.opening import open_finder

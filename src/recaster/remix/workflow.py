@@ -1,25 +1,24 @@
-"""The durable order of the work: which stage follows which, what is kept between them, and how a job ends.
+"""The durable order of a remix: which stage follows which, what is kept between them, and how a job ends.
 
-`RemixWorkflow.run` and `PersonaWorkflow.run` are what the worker registers with the engine. They call each stage through
-the engine's `step`, which remembers the result: after a crash the stages that were finished are not run again. What a
-stage hands on lies in the object store under a name made from its content; the scratch folder may vanish at any time.
+`RemixWorkflow.run` is what the worker registers with the engine. It calls each stage through the engine's `step`, which
+remembers the result: after a crash the stages that were finished are not run again. What a stage hands on lies in the
+object store under a name made from its content; the scratch folder may vanish at any time.
 Pixels are touched only by whoever runs the stages (`recaster.remix.stage_runner`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 
 from recaster.errors import Cancelled, ConsentMissing, InfluencerUnusable, RecasterError
-from recaster.infra.child import StageCrashed, describe_error, rebuild_error
+from recaster.infra.child import describe_error, rebuild_error
 from recaster.infra.database import Database, OrganizationSession
 from recaster.infra.failpoints import Failpoint, reach
 from recaster.infra.settings import Settings
@@ -27,7 +26,8 @@ from recaster.infra.storage import ObjectStore, object_key
 from recaster.remix.analysis import ANALYSIS_VERSION
 from recaster.remix.analysis import FILES as ANALYSIS_FILES
 from recaster.remix.arrival import SourceArrival, put_off
-from recaster.remix.stage_runner import StageRunner, StagesInChildren
+from recaster.remix.stage_runner import StageRunner
+from recaster.remix.workbench import Steps, Workbench
 from recaster.service.fetching.errors import TryLater
 from recaster.service.influencers import service as influencers
 from recaster.service.influencers.model import Influencer
@@ -40,114 +40,17 @@ from recaster.service.sandbox import service as sandbox
 from recaster.service.sources import service as sources
 from recaster.service.sources.finding import SourceFinder
 
-STAGE_TRIES: Final = 2
-"""How often a stage is started in one attempt when its process dies."""
 INFLUENCER_WAIT_SECONDS: Final = 3600
 """How long a job waits for an influencer that is being prepared."""
 _LONGEST_PAUSE: Final = 30
 LOG: Final = structlog.get_logger(__name__)
 
 
-class Steps(Protocol):
-    """What a workflow needs of the durable engine while it runs."""
-
-    def step(self, name: str, function: Callable[[], Any]) -> Any:
-        """Run `function` once for this workflow and remember its JSON result over crashes."""
-
-    def transaction_step(self, name: str, function: Callable[[OrganizationSession], Any]) -> Any:
-        """Run `function` in one database transaction together with the engine's own mark that it was done."""
-
-    def continue_later(self, workflow: str, job_id: str, *, organization_id: str, number: int, seconds: float) -> None:
-        """Begin the job's workflow once more after `seconds`; the same `number` twice is once."""
-
-
 class PutOff(Exception):
     """The job waits: the workflow ends here and another one of the same job goes on later. Nothing has failed."""
 
 
-class _Workbench:
-    """What both workflows share: scratch folders, objects, child processes, and steps that hand on errors as values."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        database: Database,
-        storage: ObjectStore,
-        heavy: threading.Semaphore,
-        run_stage: StageRunner | None = None,
-    ) -> None:
-        """`heavy` bounds how many stages of this worker run at the same time; `run_stage` is `StagesInChildren`."""
-        self.settings = settings
-        self.database = database
-        self.storage = storage
-        self._heavy = heavy
-        self._run_stage = run_stage or StagesInChildren(settings)
-
-    def scratch(self, job_id: str) -> Path:
-        """Return the job's scratch folder."""
-        folder = self.settings.folder("work") / job_id
-        folder.mkdir(mode=0o700, exist_ok=True)
-        return folder
-
-    def clear(self, job_id: str) -> None:
-        """Remove the job's scratch folder."""
-        shutil.rmtree(self.settings.folder("work") / job_id, ignore_errors=True)
-
-    def local(self, key: str, target: Path) -> Path:
-        """Return `target`, brought from the object store if it is not there."""
-        if not target.is_file():
-            self.storage.fetch(key, target)
-        return target
-
-    def keep(self, folder: tuple[str, ...], path: Path) -> str:
-        """Store a file under a name made from its content and return its key."""
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
-        key = object_key(*folder, f"{path.stem}-{digest}{path.suffix}")
-        self.storage.put_file(key, path)
-        reach(Failpoint.OBJECT_STORED)
-        return key
-
-    def stage(self, job_id: str, stage: Stage, name: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Run one stage, in a process of its own, with its progress going to the job row."""
-        jobs.report(self.database, job_id, stage)
-        reach(Failpoint.STAGE_BEGUN)
-        crash: StageCrashed | None = None
-        for _ in range(STAGE_TRIES):
-            try:
-                with self._heavy:
-                    result = self._run_stage(
-                        name,
-                        {"scratch": str(self.scratch(job_id)), **request},
-                        progress=lambda done, total: jobs.report(self.database, job_id, stage, done / max(total, 1)),
-                        is_cancelled=lambda: jobs.is_cancelled(self.database, job_id),
-                    )
-                reach(Failpoint.STAGE_DONE)
-                return result
-            except StageCrashed as error:
-                crash = error
-        assert crash is not None
-        raise crash
-
-    def attempt(self, steps: Steps, name: str, function: Callable[[], Any]) -> Any:
-        """Run a step whose known errors are remembered like results, and raise them here."""
-
-        def guarded() -> dict[str, Any]:
-            try:
-                return {"result": function()}
-            except Cancelled:
-                return {"cancelled": True}
-            except RecasterError as error:
-                return {"error": describe_error(error)}
-
-        outcome = steps.step(name, guarded)
-        if "cancelled" in outcome:
-            raise Cancelled("The job was cancelled.")
-        if "error" in outcome:
-            raise rebuild_error(outcome["error"])
-        return outcome["result"]
-
-
-class RemixWorkflow(_Workbench):
+class RemixWorkflow(Workbench):
     """One remix, from the accepted job to the published asset."""
 
     def __init__(
@@ -376,60 +279,6 @@ class RemixWorkflow(_Workbench):
                 return
         for key in self.storage.keys(object_key("jobs", job_id)):
             self.storage.delete(key)
-
-
-class PersonaWorkflow(_Workbench):
-    """Turns an influencer's reference pictures into a persona."""
-
-    def run(self, job_id: str, steps: Steps) -> None:
-        """Do the job; the influencer ends `ready`, `failed`, or `pending` again when the job was cancelled."""
-        try:
-            jobs.begin_attempt(self.database, job_id, self.settings.max_job_attempts)
-            key = self.attempt(steps, "prepare", lambda: self._prepare(job_id))
-            steps.transaction_step("ready", lambda session: self._ready(session, job_id, key))
-        except Cancelled:
-            # Also raised when a finished job is taken up again after a crash: then there is nothing to take back.
-            with self.database.system_write() as session:
-                influencer = self._influencer(session, job_id)
-                if self._is_preparing(influencer, job_id):
-                    influencers.mark_pending(session, influencer)
-        except RecasterError as error:
-            self._fail(job_id, error)
-        except Exception as error:
-            # The boundary, as in `RemixWorkflow.run`.
-            LOG.exception("workflow broke", job_id=job_id)
-            self._fail(job_id, error)
-        finally:
-            self.clear(job_id)
-
-    def _fail(self, job_id: str, error: Exception) -> None:
-        shown = jobs.shown_error(error)
-        with self.database.system_write() as session:
-            influencer = self._influencer(session, job_id)
-            if self._is_preparing(influencer, job_id):
-                influencers.mark_failed(session, influencer, **shown)
-        jobs.fail(self.database, job_id, error)
-
-    def _is_preparing(self, influencer: Influencer, job_id: str) -> bool:
-        return influencer.status == "training" and influencer.training_job_id == job_id
-
-    def _influencer(self, session: OrganizationSession, job_id: str) -> Influencer:
-        return session.get_one(Influencer, session.get_one(Job, job_id).input["influencerId"])
-
-    def _prepare(self, job_id: str) -> str:
-        with self.database.system_read() as session:
-            influencer = self._influencer(session, job_id)
-            influencer_id = influencer.id
-            pictures = [(asset.id, asset.object_key) for asset in influencers.reference_assets(session, influencer)]
-        folder = self.scratch(job_id)
-        files = [{"id": asset, "path": str(self.local(key, folder / asset))} for asset, key in pictures]
-        target = folder / "persona.npz"
-        self.stage(job_id, Stage.GENERATING_VISUALS, "prepare_persona", {"pictures": files, "target": str(target)})
-        return self.keep(("personas", influencer_id), target)
-
-    def _ready(self, session: OrganizationSession, job_id: str, key: str) -> None:
-        influencers.mark_ready(session, self._influencer(session, job_id), key)
-        jobs.finish(session, jobs.locked_running(session, job_id))
 
 
 def brand_record(project: Any, influencer: Influencer) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from recaster.infra.child import StageCrashed
 from recaster.infra.database import Database, OrganizationSession, open_database
 from recaster.infra.settings import Settings
 from recaster.infra.storage import open_storage
+from recaster.remix.persona_workflow import PersonaWorkflow
 from recaster.remix.worker import settle_abandoned
-from recaster.remix.workflow import PersonaWorkflow, RemixWorkflow
+from recaster.remix.workflow import RemixWorkflow
 from recaster.service.accounts.service import create_organization
 from recaster.service.influencers import service as influencers
 from recaster.service.influencers.model import Influencer
