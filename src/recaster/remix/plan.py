@@ -33,9 +33,7 @@ class PlannedOverlay(PlanPart):
     text: str
     """The new text; equal to `source_text` for a kept overlay."""
     style: TextStyle
-    """Look of the new text: the old block's, with the size it will really have."""
-    reuse_slab: bool
-    """Whether the old slab stays and the new text is set into it."""
+    """Look of the new text: the old block's. A slab is drawn anew around the new text."""
     path: str
     """Which way the text came: `provider`, `formula`, `bank` or `kept`."""
     reason: str

@@ -6,7 +6,7 @@ They know the order of the work inside a stage and nothing of jobs, credits or H
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,23 +19,19 @@ import regex
 from recaster.errors import MediaInvalid, OutputRejected
 from recaster.infra.files import atomic_file
 from recaster.media.copywriting import BrandProfile, CopyLine, CopyRequest, Fits, FitVerdict, classify
-from recaster.media.faces import FaceTrack, Persona, analyse_faces, judge, similarity
-from recaster.media.overlays import Box, NewText, OverlayTrack, TextDrawer, TextLayout, appearance, lay_out_in_place
+from recaster.media.faces import Persona, analyse_faces, judge
+from recaster.media.overlays import NewText, OverlayTrack, TextDrawer, TextLayout, appearance, lay_out_in_place
 from recaster.media.progress import Progress, silent
-from recaster.media.quality import Inspection, Measure, at_least, at_most, inspect_timing, text_similarity
-from recaster.media.video import Image, VideoFacts, VideoWriter, find_shots, probe, read_chosen, read_frames, read_times
+from recaster.media.quality import Inspection, inspect_timing
+from recaster.media.video import VideoFacts, VideoWriter, find_shots, probe, read_chosen, read_frames, read_times
 from recaster.remix.analysis import SourceAnalysis
 from recaster.remix.engines import Engines
+from recaster.remix.inspection import IdentityInspection, TextInspection, inspected_faces, inspected_texts
 from recaster.remix.plan import PlannedFace, PlannedOverlay, RemixPlan
 from recaster.remix.progress import Portions
 
 DISCLOSURE = "Made with AI: the person's face and the on-screen text were generated."
 """Label that whoever posts the video shows with it."""
-
-READABLE = 0.6
-"""Similarity from which a text counts as readable at its place; below it, it is gone."""
-IDENTITY_SAMPLES = 8
-_ORPHAN_MARGIN = 0.2
 
 
 def check_source(clip: Path, sha256: str) -> VideoFacts:
@@ -102,7 +98,6 @@ def adapt(
                 source_text=line.source_text,
                 text=line.text,
                 style=track.style,
-                reuse_slab=replaced and track.style.slab is not None,
                 path=line.path,
                 reason=line.reason,
             )
@@ -242,9 +237,9 @@ def verify(
     Raises:
         OutputRejected: a measure failed; `details["checks"]` holds them.
     """
-    places, faces = _inspected_texts(analysis, plan), _inspected_faces(analysis, plan)
-    texts = _TextInspection(analysis, rendered, engines) if places else None
-    identity = _IdentityInspection(persona, engines) if faces else None
+    places, faces = inspected_texts(analysis, plan), inspected_faces(analysis, plan)
+    texts = TextInspection(analysis, rendered.layouts, engines) if places else None
+    identity = IdentityInspection(persona, engines) if faces else None
     chosen = sorted({*places, *faces})
     for done, frame in enumerate(read_chosen(result, chosen)):
         if texts is not None:
@@ -314,106 +309,3 @@ def _one_line(text: str) -> str:
 
 def _seconds(track: OverlayTrack, facts: VideoFacts) -> Fraction:
     return (track.last_frame - track.first_frame + 1) / facts.average_rate
-
-
-def _inspected_texts(analysis: SourceAnalysis, plan: RemixPlan) -> dict[int, list[PlannedOverlay]]:
-    """One frame for each replaced overlay, in the middle of its life."""
-    tracks = {track.id: track for track in analysis.overlays}
-    frames: dict[int, list[PlannedOverlay]] = {}
-    for overlay in plan.overlays:
-        if overlay.action == "replace":
-            track = tracks[overlay.track_id]
-            frames.setdefault((track.first_frame + track.last_frame) // 2, []).append(overlay)
-    return frames
-
-
-def _inspected_faces(analysis: SourceAnalysis, plan: RemixPlan) -> dict[int, tuple[FaceTrack, int]]:
-    """Frames spread over the swapped track, each with the track and the frame's position in it."""
-    swapped = [analysis.faces.track(face.track_id) for face in plan.faces if face.action == "swap"]
-    return {
-        int(track.frames[position]): (track, position)
-        for track in swapped
-        for position in _spread(len(track.frames), IDENTITY_SAMPLES)
-    }
-
-
-class _TextInspection:
-    """Reads the result at the place of each replaced overlay: the new text is there, the old one is not."""
-
-    def __init__(self, analysis: SourceAnalysis, rendered: Rendered, engines: Engines) -> None:
-        self._reader = engines.reader()
-        self._tracks = {track.id: track for track in analysis.overlays}
-        self._layouts = rendered.layouts
-        self._new: list[float] = []
-        self._old: list[float] = []
-
-    def look(self, image: Image, overlays: Iterable[PlannedOverlay]) -> None:
-        """Read one frame of the result where these overlays are."""
-        for overlay in overlays:
-            place = _union(self._tracks[overlay.track_id].box, self._layouts[overlay.track_id].box)
-            read = " ".join(line.text for line in self._reader.read_image(_crop(image, place)))
-            self._new.append(text_similarity(read, overlay.text))
-            alike = text_similarity(overlay.text, overlay.source_text)
-            # What old and new have in common may of course still be read.
-            self._old.append(max(0.0, text_similarity(read, overlay.source_text) - alike))
-
-    def measures(self) -> tuple[Measure, ...]:
-        """Judge the worst text of the clip."""
-        return (
-            at_least(
-                "new_text_readable",
-                round(min(self._new), 3),
-                READABLE,
-                "Least similarity of a new text to what is read.",
-            ),
-            at_most(
-                "old_text_left",
-                round(max(self._old), 3),
-                1 - READABLE,
-                "Largest similarity of an old text to what is read at its place, beyond what old and new text share.",
-            ),
-        )
-
-
-class _IdentityInspection:
-    """Compares the face in the result with the persona and with the person in the source (SFace cosine)."""
-
-    def __init__(self, persona: Persona, engines: Engines) -> None:
-        self._identifier = engines.identifier()
-        self._persona = persona
-        self._to_persona: list[float] = []
-        self._to_source: list[float] = []
-
-    def look(self, image: Image, track: FaceTrack, position: int) -> None:
-        """Take the face of one frame of the result."""
-        face = self._identifier.embed(image, track.landmarks[position])
-        self._to_persona.append(similarity(face, self._persona.embedding))
-        self._to_source.append(similarity(face, track.embedding))
-
-    def measures(self) -> tuple[Measure, ...]:
-        """Judge the mean over the frames."""
-        to_persona, to_source = float(np.mean(self._to_persona)), float(np.mean(self._to_source))
-        return (
-            at_least(
-                "identity_gain",
-                round(to_persona - to_source, 3),
-                0.0,
-                f"Likeness to the persona {to_persona:.2f} minus likeness to the person in the source {to_source:.2f}.",
-            ),
-        )
-
-
-def _spread(count: int, wanted: int) -> list[int]:
-    return sorted({round(value) for value in np.linspace(0, count - 1, min(wanted, count))})
-
-
-def _union(one: Box, other: Box) -> Box:
-    return (min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3]))
-
-
-def _crop(image: Image, box: Box) -> Image:
-    margin = _ORPHAN_MARGIN * (box[3] - box[1])
-    height, width = image.shape[:2]
-    left, top = max(0, int(box[0] - margin)), max(0, int(box[1] - margin))
-    right, bottom = min(width, int(box[2] + margin)), min(height, int(box[3] + margin))
-    return image[top:bottom, left:right]
