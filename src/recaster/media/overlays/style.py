@@ -138,12 +138,9 @@ def _typeface(look: LineLook) -> tuple[str, int, float]:
             drawn = _drawn(text, key, weight)
             if drawn is None:
                 continue
-            size = _DRAWN * seen.shape[1] / drawn.shape[1]
-            # Letters that are much higher or lower than this font's would be at that width are not of this font.
-            stretch = (_DRAWN * seen.shape[0] / drawn.shape[0]) / size
-            score = _agreement(seen, drawn) - abs(float(np.log(stretch)))
+            score = _agreement(seen, drawn)
             if best is None or score > best[0]:
-                best = (score, key, weight, size)
+                best = (score, key, weight, _DRAWN * seen.shape[1] / drawn.shape[1])
     if best is None:
         return DEFAULT_FONT, 700, max(6.0, look.em)
     _, key, weight, size = best
@@ -178,12 +175,19 @@ def _cut_to_letters(look: LineLook) -> Bits | None:
 
 
 def _agreement(seen: Bits, drawn: Bits) -> float:
-    """Intersection over union of two pictures of the same letters, scaled to one size."""
+    """Intersection over union of two pictures of the same letters, brought to one width.
+
+    Height is not brought to one: letters of another font are higher or lower. They are laid over each other where they
+    agree best, because a scrap of the scene above or below would shift them.
+    """
     width = max(8, round(_COMPARED * seen.shape[1] / seen.shape[0]))
-    one, other = (
-        cv2.resize(bits.astype(np.float32), (width, _COMPARED), interpolation=cv2.INTER_AREA) for bits in (seen, drawn)
-    )
-    return float(np.minimum(one, other).sum() / max(float(np.maximum(one, other).sum()), 1e-6))
+    height = max(8, round(drawn.shape[0] * width / drawn.shape[1]))
+    one = cv2.resize(seen.astype(np.float32), (width, _COMPARED), interpolation=cv2.INTER_AREA)
+    other = cv2.resize(drawn.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    room = _COMPARED // 4 + max(0, height - _COMPARED)
+    one = cv2.copyMakeBorder(one, room, room, 0, 0, cv2.BORDER_CONSTANT, value=0)
+    shared = float(cv2.matchTemplate(one, other, cv2.TM_CCORR).max())
+    return shared / max(float((one * one).sum() + (other * other).sum()) - shared, 1e-6)
 
 
 @lru_cache(maxsize=256)
