@@ -22,6 +22,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Final
@@ -350,6 +351,12 @@ def _shown(isolation: Isolation) -> list[list[object]]:
 
 if __name__ == "__main__":
     # Threads of native libraries may still hold locks; leaving without their destructors avoids hanging at the end.
-    code = main(sys.argv[1])
-    sys.stderr.flush()
-    os._exit(code)
+    code = 1
+    try:
+        code = main(sys.argv[1])
+    finally:
+        # On a bug the reason has to be out before the parent, seeing the pipe closed, kills what is left.
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(code)

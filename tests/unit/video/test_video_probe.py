@@ -92,6 +92,18 @@ def test_rounding_of_a_coarse_time_base_is_not_variable(tmp_path: Path) -> None:
     assert not facts.variable_rate
 
 
+def test_sound_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mp4", audio="aac")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"mp4a") : content.index(b"mp4a") + 4] = b"mpXa"
+    # The object type of the elementary stream (ISO/IEC 14496-1), 0x40 for AAC, followed by the audio stream's mark.
+    content[content.index(b"\x40\x15", content.index(b"esds"))] = 0xFE
+    path.write_bytes(content)
+    with pytest.raises(MediaInvalid) as refused:
+        probe(path)
+    assert refused.value.details["field"] == "audio_codec"
+
+
 def test_audio_facts(tmp_path: Path) -> None:
     audio = probe(make_clip(tmp_path / "clip.mp4", audio="aac")).audio
     assert audio is not None

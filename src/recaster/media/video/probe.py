@@ -160,6 +160,13 @@ def _audio_facts(path: Path, limits: MediaLimits) -> tuple[AudioFacts | None, Fr
         if not source.streams.audio:
             return None, Fraction(0)
         stream = source.streams.audio[0]
+        if stream.codec_context is None:
+            raise MediaInvalid(
+                "The sound is coded in a way that no decoder here knows, or its description is damaged: convert the sound "
+                "to AAC.",
+                field="audio_codec",
+                value="unknown",
+            )
         count = end = 0
         for packet in complete_packets(source, stream):
             count += 1
