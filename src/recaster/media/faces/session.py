@@ -35,7 +35,7 @@ LEAST_WIDTH = 34.0
 """Pixels; a smaller face is left as it is."""
 SMALL_WIDTH = 130.0
 """Pixels; narrower faces are never sharpened."""
-_MARGIN = 0.46
+REACH = 0.46
 """Of the face's size around it: everything that may change lies in this crop."""
 _VIEW_MARGIN = 0.18
 
@@ -77,7 +77,7 @@ class BlendedSession:
         if row is None or self._alpha[row] <= 0:
             return image
         points = self._face.points[row]
-        left, top, right, bottom = _region(points, image, _MARGIN)
+        left, top, right, bottom = _region(points, image, REACH)
         if right - left < 16 or bottom - top < 16:
             return image
         crop = image[top:bottom, left:right]

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import av
 import av.container
@@ -37,6 +38,14 @@ _PLANAR = ("yuv422p", "yuv420p10le", "yuv422p10le")
 _FULL_RANGE = 2
 _LIMITED_RANGE = 1
 _ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+
+class FrameReader(Protocol):
+    """Reads the frames `start` … `stop - 1` of a clip in order, as `read_frames` does or changed on the way."""
+
+    def __call__(self, path: Path, start: int = 0, stop: int | None = None, /) -> Iterator[Frame]:
+        """Yield them."""
+        ...
 
 
 def read_frames(
@@ -231,7 +240,7 @@ def _to_bgr(picture: av.video.frame.VideoFrame, size: tuple[int, int] | None, tu
 
 def _from_planes(picture: av.video.frame.VideoFrame, matrix: NDArray[np.float32]) -> Image:
     luma, *chroma = (
-        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        np.asarray(memoryview(plane)).reshape(plane.height, plane.line_size)[:, : plane.width]
         for plane in picture.planes
     )
     size = (picture.width, picture.height)
