@@ -123,7 +123,7 @@ class IdentityInspection:
         self._to_source: list[float] = []
 
     def look(self, image: Image, track: FaceTrack, position: int) -> None:
-        """Take the face of one frame of the result."""
+        """Take the face of one frame of the result, without the text before it."""
         face = self._identifier.embed(image, track.landmarks[position])
         self._to_persona.append(similarity(face, self._persona.embedding))
         self._to_source.append(similarity(face, track.embedding))

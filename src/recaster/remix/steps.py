@@ -19,12 +19,13 @@ import regex
 from recaster.errors import MediaInvalid, OutputRejected
 from recaster.infra.files import atomic_file
 from recaster.media.copywriting import BrandProfile, CopyLine, CopyRequest, Fits, FitVerdict, classify
-from recaster.media.faces import REACH, FaceTrack, Persona, analyse_faces, judge
+from recaster.media.faces import REACH, FaceAnalysis, FaceTrack, Persona, analyse_faces, judge
 from recaster.media.overlays import NewText, OverlayTrack, TextDrawer, TextLayout, appearance, lay_out_in_place
 from recaster.media.progress import Progress, silent
 from recaster.media.quality import Inspection, inspect_timing
 from recaster.media.video import (
     FrameReader,
+    Image,
     VideoFacts,
     VideoWriter,
     find_shots,
@@ -34,7 +35,7 @@ from recaster.media.video import (
     read_times,
 )
 from recaster.remix.analysis import SourceAnalysis
-from recaster.remix.crossing import FramesWithoutText, crossing_frames, laid_over
+from recaster.remix.crossing import FramesWithoutText, crossing_frames, hiding_texts, laid_over, require_in_sight
 from recaster.remix.engines import Engines
 from recaster.remix.inspection import IdentityInspection, TextInspection, inspected_faces, inspected_texts
 from recaster.remix.plan import PlannedFace, PlannedOverlay, RemixPlan
@@ -63,13 +64,28 @@ def check_source(clip: Path, sha256: str) -> VideoFacts:
 
 
 def analyse(clip: Path, sha256: str, engines: Engines, progress: Progress = silent) -> SourceAnalysis:
-    """Find shots, overlays and faces of a source."""
+    """Find shots, overlays and faces of a source.
+
+    Faces are looked for once more without the text that may hide them: a hook over the eyes, and nobody is found.
+    """
     facts = probe(clip)
-    portions = Portions(progress, (facts.frame_count, 4 * facts.frame_count, 3 * facts.frame_count))
+    count = facts.frame_count
+    portions = Portions(progress, (count, 4 * count, 3 * count, count, 3 * count))
     shots = find_shots(clip, facts, portions.next())
     overlays = engines.reader().read_clip(clip, facts, shots, portions.next())
-    faces = analyse_faces(clip, facts, shots, engines.face_models(), portions.next())
+    models = engines.face_models()
+    faces = analyse_faces(clip, facts, shots, models, portions.next())
+    hiding = hiding_texts(overlays, faces, count)
+    if hiding:
+        eraser = engines.eraser()
+        eraser.prepare(clip, facts, shots, hiding, portions.next())
+        found = analyse_faces(clip, facts, shots, models, portions.next(), frames=FramesWithoutText(eraser))
+        faces = max((found, faces), key=_frames_on_camera)
     return SourceAnalysis(sha256, facts, shots, overlays, faces)
+
+
+def _frames_on_camera(faces: FaceAnalysis) -> int:
+    return 0 if faces.on_camera is None else len(faces.track(faces.on_camera).frames)
 
 
 def adapt(
@@ -86,6 +102,7 @@ def adapt(
         NoFaceFound, FaceUnsuitable: there is nobody whose face can be replaced.
     """
     on_camera = analysis.faces.require_on_camera()
+    require_in_sight(analysis.overlays, on_camera, analysis.shots)
     size = (analysis.facts.width, analysis.facts.height)
     tracks = {track.id: track for track in analysis.overlays}
     fits = room(analysis.overlays, analysis.facts, engines.drawer())
@@ -177,6 +194,8 @@ class Rendered:
     swapped_frames: int
     layouts: dict[str, TextLayout]
     """New text blocks by track id."""
+    covered: dict[int, Image]
+    """Frames to be inspected whose face stands behind text, as they were before any text was laid over them."""
 
 
 def render(
@@ -221,11 +240,18 @@ def render(
         session = engines.swapper().begin(persona, people, facts, clip, learning, frames=frames)
     report = portions.next()
     stays = {track.id for track in kept}
+    covering = (
+        {frame for track in analysis.overlays for frame in crossing_frames(track, swapped, 0.0)} if swapped else ()
+    )
+    inspected = inspected_faces(analysis, plan)
+    covered: dict[int, Image] = {}
     with VideoWriter(target, facts, source=clip) as writer:
         for frame in read_frames(clip):
             erased = image = eraser.erase(frame)
             if session is not None:
                 image = session.swap(image, frame.index)
+            if frame.index in inspected and frame.index in covering:
+                covered[frame.index] = image
             if stays:
                 image = laid_over(image, frame.image, erased, eraser.mask(frame.index, stays))
             for overlay in replaced:
@@ -234,7 +260,7 @@ def render(
                     image = drawer.draw(image, layouts[overlay.track_id], look)
             writer.write(image, frame.pts, frame.duration)
             report(frame.index + 1, facts.frame_count)
-    return Rendered(session.swapped_frames if session is not None else 0, layouts)
+    return Rendered(session.swapped_frames if session is not None else 0, layouts, covered)
 
 
 def _kept_before(face: FaceTrack | None, analysis: SourceAnalysis, replaced: Container[str]) -> list[OverlayTrack]:
@@ -270,7 +296,7 @@ def verify(
             source = next(sources) if frame.index in compared else frame
             texts.look(frame.index, frame.image, source.image, places.get(frame.index, ()))
         if identity is not None and frame.index in faces:
-            identity.look(frame.image, *faces[frame.index])
+            identity.look(rendered.covered.get(frame.index, frame.image), *faces[frame.index])
         progress(done + 1, len(chosen))
     measures = [*inspect_timing(clip, result)]
     measures += texts.measures() if texts is not None else ()
