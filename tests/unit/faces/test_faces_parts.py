@@ -13,6 +13,7 @@ from face_clips import facts_of, written
 
 from recaster.errors import InvalidInput
 from recaster.media.faces import FaceAnalysis, FaceLandmarker, FaceModels, FaceTrack, judge, prepare_persona
+from recaster.media.faces.blend import edge_spread, grain_level, grain_of
 from recaster.media.faces.contours import OVAL
 from recaster.media.faces.expressions import reference_weights
 from recaster.media.faces.follow import follow_face
@@ -96,6 +97,57 @@ def test_another_light_and_tone_are_taken_over(picture: Image, points: np.ndarra
     before = np.abs(own.astype(int) - target)[skin > 0].mean()
     after = np.abs(lit.astype(int) - target)[skin > 0].mean()
     assert after < 0.2 * before
+
+
+def test_a_portraits_own_shade_is_not_drawn_into_another_light(picture: Image, points: np.ndarray) -> None:
+    """A pale patch on the forehead of the persona's picture is no part of her face."""
+    own = unwrapped(picture, points, 80)
+    patched = own.astype(np.float32)
+    x, y = (int(value) for value in face_mesh().layout[151] * 80)
+    spot = np.zeros((80, 80), np.float32)
+    cv2.circle(spot, (x, y), 7, 1.0, -1)
+    patched += 45 * cv2.GaussianBlur(spot, (0, 0), 3)[..., None]
+    shiny = np.clip(patched, 0, 255).astype(np.uint8)
+    skin = skin_texels(80)
+    lit = relight(own, shiny, skin, fit_brightness(luma(own), luma(shiny), skin)).applied(shiny)
+    before, after = (float(np.abs(luma(one) - luma(own))[spot > 0].mean()) for one in (shiny, lit))
+    assert before > 25
+    assert after < 0.25 * before
+
+
+def test_lips_differ_less_from_pale_skin_than_from_strong(picture: Image, points: np.ndarray) -> None:
+    """Hazy footage has little colour: lips and brows must not be blue in it because their skin was orange."""
+    own = unwrapped(picture, points, 80)
+    gray = luma(own)[..., None]
+    pale = np.clip(gray + 0.25 * (own - gray), 0, 255).astype(np.uint8)
+    skin = skin_texels(80)
+    lit = relight(pale, own, skin, fit_brightness(luma(pale), luma(own), skin))
+    assert lit.color == pytest.approx(0.25, abs=0.06)
+    x, y = (int(value) for value in face_mesh().layout[0] * 80)
+    lips = lit.applied(own)[y - 1 : y + 2, x - 2 : x + 3].astype(float).mean(axis=(0, 1))
+    expected = pale[y - 1 : y + 2, x - 2 : x + 3].astype(float).mean(axis=(0, 1))
+    assert np.abs((lips - lips.mean()) - (expected - expected.mean())).max() < 5
+
+
+@pytest.mark.parametrize("spread", [1.0, 1.6, 2.4])
+def test_the_softness_of_edges_is_measured(picture: Image, points: np.ndarray, spread: float) -> None:
+    mask = np.zeros(picture.shape[:2], np.float32)
+    low, high = points[:, :2].min(axis=0).astype(int), points[:, :2].max(axis=0).astype(int)
+    mask[low[1] : high[1], low[0] : high[0]] = 1
+    soft, softer = (cv2.GaussianBlur(picture, (0, 0), one) for one in (spread, float(np.hypot(spread, 1.5))))
+    grown = edge_spread(softer, mask) ** 2 - edge_spread(soft, mask) ** 2
+    assert np.sqrt(grown) == pytest.approx(1.5, rel=0.35)
+
+
+def test_grain_holds_noise_and_no_lines() -> None:
+    noise = np.random.default_rng(3).normal(0, 4, (80, 80, 1)).repeat(3, axis=2)
+    picture = np.clip(120 + noise, 0, 255).astype(np.uint8)
+    picture[:, 40] = 10
+    level = grain_level(picture, np.ones((80, 80), np.float32))
+    assert 2 < level < 5
+    grain = grain_of(picture, 2.5 * level)
+    assert grain[:, :35].std() == pytest.approx(level, rel=0.2)
+    assert np.abs(grain).max() <= 2.5 * level
 
 
 def test_bending_moves_the_face_and_leaves_the_surroundings_alone(picture: Image, points: np.ndarray) -> None:
@@ -242,7 +294,21 @@ def test_a_beard_is_seen_and_stays_unless_the_persona_has_one(picture: Image, po
     cheek = (face_mesh().layout[50] * 80).astype(int)
     assert kept[chin[1], chin[0]] > 0.8
     assert kept[cheek[1], cheek[0]] < 0.1
-    assert kept_texels(bearded, look_of(bearded), look_of(bearded)).max() == 0
+    assert kept_texels(bearded, look_of(bearded), look_of(bearded))[chin[1], chin[0]] == 0
+
+
+def test_hair_that_falls_into_the_face_stays_and_brows_do_not(picture: Image, points: np.ndarray) -> None:
+    bare = unwrapped(picture, points, 80)
+    places = (face_mesh().layout * 80).astype(int)
+    brow, other, cheek = places[105], places[334], places[280]
+    assert kept_texels(bare, look_of(bare), look_of(bare))[brow[1], brow[0]] == 0
+    fringed = bare.copy()
+    fringed[: brow[1] + 6, : places[9][0] - 4] = (22, 24, 28)
+    kept = kept_texels(fringed, look_of(fringed), look_of(bare))
+    assert kept[brow[1], brow[0]] > 0.8
+    assert kept[brow[1] - 5, brow[0] + 4] > 0.8
+    assert kept[other[1], other[0]] < 0.1
+    assert kept[cheek[1], cheek[0]] < 0.1
 
 
 def test_glasses_are_seen_and_kept(picture: Image, points: np.ndarray) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.faces.analysis import LEAST_HEIGHT, FaceTrack
-from recaster.media.faces.contours import LIDS, OUTER_LIPS
+from recaster.media.faces.contours import BROWS, LIDS, OUTER_LIPS
 from recaster.media.faces.light import filled_texels, luma, oval_texels, skin_likeness, skin_texels
 from recaster.media.faces.mesh import Plane, face_mesh, poses_of
 from recaster.media.video import Image
@@ -28,6 +28,10 @@ _JAW = (200, 199, 175, 152, 148, 377, 176, 400, 149, 378, 150, 379, 169, 394, 14
 _CHEEKS = ((50, 101, 205, 36, 187, 207), (280, 330, 425, 266, 411, 427))
 _BEARD_LIKENESS, _BEARD_BRIGHTNESS = 0.3, 0.5
 _BAR = 0.2
+_DARK_HAIR = 0.3
+"""Brightness over the skin's."""
+_MOST_BLACK = 0.45
+_COVERED = 0.25
 
 Level = Literal["good", "limited", "unsuitable"]
 
@@ -65,10 +69,10 @@ def look_of(texture: Image) -> Look:
 def kept_texels(texture: Image, own: Look, persona: Look) -> Plane:
     """What of the source's usual look stays in front of the swapped face, 0–1, (s, s).
 
-    A full beard stays when the persona has none; glasses always stay.
+    Hair that falls into the face and glasses always stay; a full beard when the persona has none.
     """
     size = texture.shape[0]
-    kept = np.zeros((size, size), np.float32)
+    kept = hair_texels(texture)
     if own.beard and not persona.beard:
         below = np.zeros((size, size), np.float32)
         below[int(float(face_mesh().layout[2, 1]) * size) :] = 1
@@ -81,6 +85,39 @@ def kept_texels(texture: Image, own: Look, persona: Look) -> Plane:
         frame = np.clip((0.85 - bright / np.maximum(luma(around), 1)) / 0.2, 0, 1) * _frame_band(size)
         kept = np.maximum(kept, cv2.dilate(frame.astype(np.float32), np.ones((3, 3), np.uint8)))
     return np.asarray(cv2.GaussianBlur(kept, (0, 0), 0.8), np.float32)
+
+
+def hair_texels(texture: Image) -> Plane:
+    """Hair within the outline of the face, 0 or 1, (s, s): what is dark and goes on beyond the outline.
+
+    Brows and eyes belong to the face, unless hair covers most of what lies around them.
+    """
+    size = texture.shape[0]
+    bright = cv2.GaussianBlur(luma(texture), (0, 0), 0.008 * size)
+    usual = max(float(np.median(bright[skin_texels(size) > 0])), 1.0)
+    above = np.zeros((size, size), np.float32)
+    above[: int(float(face_mesh().layout[61, 1]) * size)] = 1
+    # Haze is taken off, or no hair would be dark; shaded skin is brighter than hair all the same.
+    black = min(float(np.percentile(bright, 1)), _MOST_BLACK * usual)
+    dark = (bright - black < _DARK_HAIR * (usual - black)) & (above > 0)
+    own = [
+        np.maximum(filled_texels(size, brow, 1.2), filled_texels(size, lids, 1.05)) > 0
+        for brow, lids in zip(BROWS, LIDS, strict=True)
+    ]
+    hair = _grown(dark & ~(own[0] | own[1]), size)
+    for part in own:
+        around = (cv2.dilate(part.astype(np.uint8), np.ones((size // 10, size // 10), np.uint8)) > 0) & ~part
+        if float(hair[around].mean()) > _COVERED:
+            hair = _grown((hair > 0) | (dark & part), size)
+    return hair * oval_texels(size, 1.02)
+
+
+def _grown(dark: NDArray[np.bool_], size: int) -> Plane:
+    """The parts of `dark` that go on beyond the outline of the face."""
+    opened = cv2.morphologyEx(dark.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    _, labels = cv2.connectedComponents(opened, connectivity=4)
+    outside = np.unique(labels[(oval_texels(size, 1.04) == 0) & (labels > 0)])
+    return np.isin(labels, outside).astype(np.float32)
 
 
 def judge(track: FaceTrack) -> Suitability:
