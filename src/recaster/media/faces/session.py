@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.errors import FaceUnsuitable
+from recaster.media.faces.analysis import TEXTURE
 from recaster.media.faces.blend import (
     MASK,
     MOST_GRAIN,
@@ -27,7 +28,7 @@ from recaster.media.faces.light import skin_texels
 from recaster.media.faces.mesh import Plane, Points, drawn_from_layout, layout_map, unwrapped
 from recaster.media.faces.occlusion import MOST_HIDDEN, hidden_share
 from recaster.media.faces.persona import Persona
-from recaster.media.faces.reshape import Reshaper, shape_offsets
+from recaster.media.faces.reshape import Reshaper, held_landmarks, shape_offsets
 from recaster.media.faces.suitability import MOST_YAW, kept_texels, look_of
 from recaster.media.video import Image
 
@@ -75,13 +76,14 @@ class BlendedSession:
                 f"The face on camera is turned more than {MOST_YAW:.0f}° to the side, narrower than {LEAST_WIDTH:.0f} "
                 f"pixels or hidden by more than {100 * MOST_HIDDEN:.0f} % all the time. Pick another source."
             )
-        usual = np.median(face.textures[:: max(1, len(face.frames) // 48)], axis=0).astype(np.uint8)
-        first = persona.references[0]
-        worn = look_of(unwrapped(first.image, first.landmarks, usual.shape[0]))
-        kept = np.round(255 * kept_texels(usual, look_of(usual), worn)).astype(np.uint8)
-        if kept.any():
-            face = replace(face, hidden=np.maximum(face.hidden, kept))
-            self._face = face
+        seen = [unwrapped(probe.image, probe.points, MASK) for probe in face.probes]
+        usual, first = np.median(seen, axis=0).astype(np.uint8), persona.references[0]
+        look, worn = look_of(usual), look_of(unwrapped(first.image, first.landmarks, MASK))
+        self._kept = kept_texels(usual, look, worn)
+        self._held = held_landmarks(face.hidden, look.glasses)
+        if self._kept.any():
+            small = np.round(255 * cv2.resize(self._kept, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA))
+            face = replace(face, hidden=np.maximum(face.hidden, small.astype(np.uint8)))
         self._rows = {int(frame): row for row, frame in enumerate(face.frames)}
         self._offsets = shape_offsets(shape_at_rest(persona, face), persona.shape, generator.shape_transfer)
         self._reshaper = Reshaper()
@@ -116,7 +118,8 @@ class BlendedSession:
         return result
 
     def _swapped_crop(self, crop: Image, points: Points, row: int, alpha: float) -> Image:
-        offset = self._face.poses.carried(row, self._offsets) * np.float32(alpha)
+        moved = self._offsets * (1 - self._held[row])[:, None]
+        offset = self._face.poses.carried(row, moved) * np.float32(alpha)
         target = points + offset
         bent = self._reshaper.bend(crop, points, target) if np.abs(offset[:, :2]).max() > 0.2 else crop.copy()
         left, top, right, bottom = _region(target, bent, _VIEW_MARGIN)
@@ -137,7 +140,7 @@ class BlendedSession:
         layout, on_mesh = layout_map(points, image.shape[:2])
         view = FaceView(image, points, layout, on_mesh, row)
         hidden = cv2.resize(self._face.hidden[row], (MASK, MASK), interpolation=cv2.INTER_LINEAR)
-        shown = (1 - hidden.astype(np.float32) / 255) * self._mask.face
+        shown = (1 - hidden.astype(np.float32) / 255) * (1 - self._kept) * self._mask.face
         if not self._own_mouth:
             shown *= self._mask.inside
         left = np.float32(1 - self._own_eyes[row])
