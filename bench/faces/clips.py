@@ -138,7 +138,7 @@ class _Actor:
         layout, on_mesh = layout_map(now - corner, bent.shape[:2])
         texture = np.clip(np.tensordot(weights, self._textures, axes=1), 0, 255).astype(np.uint8)
         drawn = drawn_from_layout(texture, layout)
-        mask = drawn_from_layout(face_mask(False)[0], layout) * on_mesh
+        mask = drawn_from_layout(face_mask().face, layout) * on_mesh
         width = float(np.ptp(now[:, 0]))
         image[top:bottom, left:right] = blended(
             bent, drawn.astype(np.float32), mask.astype(np.float32), mask.astype(np.float32), width
