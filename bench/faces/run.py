@@ -13,13 +13,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from importlib.metadata import distribution
 from pathlib import Path
 
 import cv2
 import numpy as np
 from clips import Scene, write_clip
 from measure import measure
+from people import OTHERS, PEOPLE, PICTURES, picture_of
 from PIL import Image as Pillow
 from PIL import ImageSequence
 
@@ -43,10 +43,6 @@ from recaster.media.faces.sheet import head_tile, joined
 from recaster.media.video import ColorTags, Image, VideoFacts, VideoWriter, find_shots, probe, read_frames
 
 HERE = Path(__file__).resolve().parent
-PEOPLE = Path(str(distribution("openpeople").locate_file("openpeople/data/curated")))
-PICTURES = ("studio_portrait.jpg", "amateur_selfie.jpg", "character_sheet.jpg", "emotions_sheet.jpg")
-OTHERS = ("P001", "P002", "P005", "P006", "P007", "P008", "P009")
-"""P004 and P010 look like P006; P003 is left out everywhere."""
 MOST_FRAMES = 30
 
 
@@ -127,7 +123,7 @@ def _others(models: FaceModels) -> dict[str, np.ndarray]:
     detector, landmarker, identifier = FaceDetector(models), FaceLandmarker(models), FaceIdentifier(models)
     found = {}
     for name in OTHERS:
-        image = np.asarray(cv2.imread(str(PEOPLE / name / "assets/studio_portrait.jpg")), np.uint8)
+        image = picture_of(name)
         points, _ = landmarker.in_box(image, detector.find_thoroughly(image)[0])
         found[name] = identifier.embed(image, points)
     return found
