@@ -59,6 +59,7 @@ CASES = (
     Case("dark bar 250", "P007", Scene("bar250", 250, passes="dark")),
     Case("microphone 250", "P007", Scene("microphone250", 250, passes="microphone")),
     Case("hand at mouth 250", "P007", Scene("mouth250", 250, passes="hand mouth")),
+    Case("fingers at chin 250", "P007", Scene("chin250", 250, passes="hand chin")),
     Case("hand at brow 250", "P007", Scene("brow250", 250, passes="hand brow")),
     Case("hand at mouth, P006 on P007, 450", "P006", Scene("mouth450", 450, _PORTRAIT, 1.2, passes="hand mouth"), actor="P007"),
     Case("skin bar 250", "P007", Scene("skin250", 250, passes="skin")),
