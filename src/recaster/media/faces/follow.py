@@ -18,7 +18,7 @@ from recaster.media.faces.hands import HandFinder, HandPoints, hands_mask
 from recaster.media.faces.mesh import Points, Poses, expression, poses_of, texture_map, unwrapped
 from recaster.media.faces.occlusion import hidden_share, hidden_texels
 from recaster.media.progress import Progress, silent
-from recaster.media.video import Image, VideoFacts, read_frames
+from recaster.media.video import FrameReader, Image, VideoFacts, read_frames
 
 SMOOTHING_SECONDS = 0.06
 """Spread of the zero-phase filter over time; the face's own movement is not smoothed, only what flow does not confirm."""
@@ -61,8 +61,6 @@ class FollowedFace:
     expressions: NDArray[np.float32]
     """`mesh.expression` of each row, (n, 5)."""
     probes: tuple[Probe, ...]
-    noise: float
-    """Standard deviation of the brightness noise that changes from frame to frame, 0–255."""
     frame_rate: float
 
     @property
@@ -72,7 +70,13 @@ class FollowedFace:
 
 
 def follow_face(
-    path: Path, track: FaceTrack, facts: VideoFacts, hands: HandFinder | None = None, progress: Progress = silent
+    path: Path,
+    track: FaceTrack,
+    facts: VideoFacts,
+    hands: HandFinder | None = None,
+    progress: Progress = silent,
+    *,
+    frames: FrameReader = read_frames,
 ) -> FollowedFace:
     """Read the clip once and follow a track through it.
 
@@ -86,6 +90,7 @@ def follow_face(
         facts: of the clip.
         hands: finds hands before the face; None leaves it to colour alone.
         progress: counts frames.
+        frames: reads the clip.
 
     Raises:
         MediaInvalid: the clip cannot be decoded.
@@ -99,10 +104,9 @@ def follow_face(
     wanted = set(np.unique(np.linspace(0, count - 1, _PROBES + 2).round().astype(int)[1:-1]).tolist())
     kept: list[tuple[int, Image, NDArray[np.float32]]] = []
     covered = np.zeros((count, TEXTURE, TEXTURE), np.uint8)
-    noise: list[float] = []
     before: tuple[int, Image] | None = None
     last = int(track.frames[-1])
-    for frame in read_frames(path, int(track.frames[0]), last + 1):
+    for frame in frames(path, int(track.frames[0]), last + 1):
         row = rows.get(frame.index)
         if row is not None:
             points = track.landmarks[row]
@@ -112,7 +116,6 @@ def follow_face(
             if before is not None and before[0] == frame.index - 1 and not _jumped(track.landmarks[row - 1], points):
                 flow[row] = _flow(before[1], gray, track.landmarks[row - 1], points)
                 runs[row] = runs[row - 1]
-                noise.append(_noise(before[1], gray, track.landmarks[row - 1], flow[row]))
             else:
                 runs[row] = runs[row - 1] + 1 if row else 0
                 if hands is not None:
@@ -131,10 +134,9 @@ def follow_face(
     shares = hidden_share(hidden)
     clear = tuple(probe for probe in probes if shares[probe.row] <= _MOST_HIDDEN_PROBE)
     expressions = np.stack([expression(one) for one in smooth])
-    steady = float(np.median(noise)) if noise else 0.0
     neutral = _neutral(poses.removed(smooth), expressions)
     return FollowedFace(
-        track.frames, smooth, runs, poses, textures, hidden, neutral, expressions, clear or probes, steady, rate
+        track.frames, smooth, runs, poses, textures, hidden, neutral, expressions, clear or probes, rate
     )
 
 
@@ -188,19 +190,6 @@ def _flow(before: Image, now: Image, points: Points, later: Points) -> NDArray[n
     strayed = np.linalg.norm(forth - guess, axis=1)
     trusted = found & returned & (off < _MOST_DISAGREEMENT) & (strayed < 8)
     return np.where(trusted[:, None], (forth - start) / scale, own).astype(np.float32)
-
-
-def _noise(before: Image, now: Image, points: Points, flow: NDArray[np.float32]) -> float:
-    """How much the finest detail under the landmarks differs from the frame before (Immerkaer's kernel), robustly."""
-    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
-    left, top = np.maximum(points[:, :2].min(axis=0).astype(int) - 4, 0)
-    right, bottom = (points[:, :2] + np.maximum(flow, 0)).max(axis=0).astype(int) + 6
-    values = []
-    for image, places in ((before, points[:, :2]), (now, points[:, :2] + flow)):
-        fine = cv2.filter2D(image[top:bottom, left:right].astype(np.float32), -1, kernel)
-        at = np.ascontiguousarray(np.round(places - np.array([left, top], np.float32)))
-        values.append(cv2.remap(fine, at[:, 0], at[:, 1], cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE))
-    return float(np.median(np.abs(values[0] - values[1])) / 0.6745 / np.sqrt(2))
 
 
 def _moved(

@@ -1,7 +1,7 @@
 """How well a face can be swapped, said before anything is rendered: size, turns, beard, glasses, and what will be done.
 
-Beard and glasses are told from the face's usual look in the layout of the mesh. Thick dark frames and full beards are
-recognised; thin or rimless glasses in small pictures are not.
+Beard, hair and glasses are told from the face's usual look in the layout of the mesh. Dark frames and full beards are
+recognised; glasses of thin bright metal and rimless ones are not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.faces.analysis import LEAST_HEIGHT, FaceTrack
-from recaster.media.faces.contours import LIDS, OUTER_LIPS
+from recaster.media.faces.contours import BROWS, LIDS, OUTER_LIPS
 from recaster.media.faces.light import filled_texels, luma, oval_texels, skin_likeness, skin_texels
 from recaster.media.faces.mesh import Plane, face_mesh, poses_of
 from recaster.media.video import Image
@@ -27,7 +27,12 @@ SMALL = 90.0
 _JAW = (200, 199, 175, 152, 148, 377, 176, 400, 149, 378, 150, 379, 169, 394, 140, 369, 171, 396, 208, 428, 32, 262)
 _CHEEKS = ((50, 101, 205, 36, 187, 207), (280, 330, 425, 266, 411, 427))
 _BEARD_LIKENESS, _BEARD_BRIGHTNESS = 0.3, 0.5
-_BAR = 0.2
+_BRIDGE, _UNDER_EYES = 0.2, 0.15
+_DARK_HAIR = 0.3
+"""Brightness over the skin's."""
+_MOST_BLACK = 0.45
+_COVERED = 0.25
+_DARKER_THAN_BROW = 0.25
 
 Level = Literal["good", "limited", "unsuitable"]
 
@@ -39,7 +44,7 @@ class Look:
     beard: bool
     """A full one; stubble is skin."""
     glasses: bool
-    """With thick dark frames."""
+    """With dark frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +70,10 @@ def look_of(texture: Image) -> Look:
 def kept_texels(texture: Image, own: Look, persona: Look) -> Plane:
     """What of the source's usual look stays in front of the swapped face, 0–1, (s, s).
 
-    A full beard stays when the persona has none; glasses always stay.
+    Hair that falls into the face and glasses always stay; a full beard when the persona has none.
     """
     size = texture.shape[0]
-    kept = np.zeros((size, size), np.float32)
+    kept = hair_texels(texture)
     if own.beard and not persona.beard:
         below = np.zeros((size, size), np.float32)
         below[int(float(face_mesh().layout[2, 1]) * size) :] = 1
@@ -79,8 +84,48 @@ def kept_texels(texture: Image, own: Look, persona: Look) -> Plane:
         bright = luma(texture)
         around = cv2.medianBlur(texture, 2 * max(2, size // 16) + 1)
         frame = np.clip((0.85 - bright / np.maximum(luma(around), 1)) / 0.2, 0, 1) * _frame_band(size)
+        for brow in BROWS:
+            place = filled_texels(size, brow, (1.2, 1.3)) > 0
+            darkest = float(np.median(bright[place])) - _DARKER_THAN_BROW * float(
+                np.median(bright[skin_texels(size) > 0])
+            )
+            # A brow is dark, too; what crosses it must be darker still.
+            frame[place & (bright > darkest)] = 0
         kept = np.maximum(kept, cv2.dilate(frame.astype(np.float32), np.ones((3, 3), np.uint8)))
     return np.asarray(cv2.GaussianBlur(kept, (0, 0), 0.8), np.float32)
+
+
+def hair_texels(texture: Image) -> Plane:
+    """Hair within the outline of the face, 0 or 1, (s, s): what is dark and goes on beyond the outline.
+
+    Brows and eyes belong to the face, unless hair covers most of what lies around them.
+    """
+    size = texture.shape[0]
+    bright = cv2.GaussianBlur(luma(texture), (0, 0), 0.008 * size)
+    usual = max(float(np.median(bright[skin_texels(size) > 0])), 1.0)
+    above = np.zeros((size, size), np.float32)
+    above[: int(float(face_mesh().layout[61, 1]) * size)] = 1
+    # Haze is taken off, or no hair would be dark; shaded skin is brighter than hair all the same.
+    black = min(float(np.percentile(bright, 1)), _MOST_BLACK * usual)
+    dark = (bright - black < _DARK_HAIR * (usual - black)) & (above > 0)
+    own = [
+        np.maximum(filled_texels(size, brow, 1.2), filled_texels(size, lids, 1.05)) > 0
+        for brow, lids in zip(BROWS, LIDS, strict=True)
+    ]
+    hair = _grown(dark & ~(own[0] | own[1]), size)
+    for part in own:
+        around = (cv2.dilate(part.astype(np.uint8), np.ones((size // 10, size // 10), np.uint8)) > 0) & ~part
+        if float(hair[around].mean()) > _COVERED:
+            hair = _grown((hair > 0) | (dark & part), size)
+    return hair * oval_texels(size, 1.02)
+
+
+def _grown(dark: NDArray[np.bool_], size: int) -> Plane:
+    """The parts of `dark` that go on beyond the outline of the face."""
+    opened = cv2.morphologyEx(dark.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    _, labels = cv2.connectedComponents(opened, connectivity=4)
+    outside = np.unique(labels[(oval_texels(size, 1.04) == 0) & (labels > 0)])
+    return np.isin(labels, outside).astype(np.float32)
 
 
 def judge(track: FaceTrack) -> Suitability:
@@ -121,10 +166,11 @@ def _has_frames(bright: Plane) -> bool:
     size = bright.shape[0]
     layout = face_mesh().layout * size
     usual = max(float(np.median(bright[skin_texels(size) > 0])), 1.0)
+    reach = max(4, size // 20)
 
     def bar(left: float, right: float, top: float, bottom: float) -> float:
         profile = bright[int(top) : int(bottom) + 1, int(left) : max(int(right), int(left) + 1)].mean(axis=1) / usual
-        smooth = [np.median(profile[max(0, at - 4) : at + 5]) for at in range(len(profile))]
+        smooth = [np.median(profile[max(0, at - reach) : at + reach + 1]) for at in range(len(profile))]
         return float((np.array(smooth) - profile).max()) if len(profile) else 0.0
 
     bridge = bar(layout[193, 0] + 1, layout[417, 0] - 1, layout[9, 1], layout[195, 1])
@@ -133,7 +179,7 @@ def _has_frames(bright: Plane) -> bool:
         bar(layout[middle, 0] - half, layout[middle, 0] + half, layout[low, 1], layout[50, 1])
         for middle, low in ((145, 110), (374, 339))
     ]
-    return bridge > _BAR and min(under) > _BAR
+    return bridge > _BRIDGE and min(under) > _UNDER_EYES
 
 
 @lru_cache(maxsize=2)

@@ -16,6 +16,7 @@ from recaster.media.faces.expressions import reference_weights
 from recaster.media.faces.follow import FollowedFace, gaussian_in_time
 from recaster.media.faces.generator import FaceView, GeneratedFace
 from recaster.media.faces.light import (
+    REST_SPREAD,
     black_of,
     filled_texels,
     fit_brightness,
@@ -34,14 +35,20 @@ from recaster.media.video import Image
 LEAST_SIDE, MOST_SIDE = 96, 768
 FACE_SHARE = 0.62
 """Width of a face over the side of its texture."""
-COLOR_DETAIL = 0.6
+COLOR_DETAIL = 0.25
 """How much of the persona's own differences of colour on skin is kept; lips keep theirs."""
 BANDS = (1.2, 3.0, 8.0)
 """Spreads in texels of a 448 texture at which detail is split."""
 LEAST_DETAIL, MOST_DETAIL = 0.5, 1.1
-LEAST_CONTRAST, FREE_CONTRAST = 0.5, 1.3
+LEAST_CONTRAST, FREE_CONTRAST = 0.5, 1.5
 """The persona's brows may be so much darker against skin than the source's are, and are never weakened further than to the
 least share."""
+PLAIN_FROM = 0.84
+"""Share of the outline from which outwards the persona's skin keeps only what is finer than `PORES` of the side and weaker
+than `MOST_PORES` levels."""
+PORES, MOST_PORES = 0.008, 5.0
+SKIN_BREADTH = 0.4
+"""Power that makes likeness to skin more generous: light on one side of a face is of another colour than on the other."""
 LIGHT_SMOOTHING_SECONDS = 0.09
 LEAST_WEIGHT = 0.01
 
@@ -49,7 +56,7 @@ LEAST_WEIGHT = 0.01
 class TextureGenerator:
     """`FaceGenerator` by textures."""
 
-    shape_transfer = 0.95
+    shape_transfer = 1.1
     keeps_source_eyes = True
 
     def begin(self, persona: Persona, face: FollowedFace) -> TextureSession:
@@ -81,7 +88,8 @@ class TextureSession:
         self._textures = [_softened(without_black(_toned(one, gains), own_black), depth) for one in evened]
         self._small = np.stack([_reduced(one) for one in self._textures]).astype(np.float32)
         self._upper = {size: _upper_half(size) for size in (self._side, TEXTURE)}
-        self._skin = skin_texels(TEXTURE) * skin_likeness(_reduced(evened[0])) * skin_likeness(usual)
+        likely = skin_likeness(usual) ** SKIN_BREADTH
+        self._skin = skin_texels(TEXTURE) * skin_likeness(_reduced(evened[0])) ** SKIN_BREADTH * likely
         self._edge = skin_likeness(usual) * oval_texels(TEXTURE, 1.03)
         self._light = self._lights()
 
@@ -189,7 +197,23 @@ def _bare(texture: Image) -> Image:
     # Fade from one to the other, or the last dark pixels would stand there as a line.
     soft = np.clip(2 * cv2.GaussianBlur(kept.astype(np.float32), (0, 0), 0.02 * side) - 1, 0, 1)[..., None]
     beyond = extended(texture, kept > 0)
-    return np.asarray(np.round(texture * soft + beyond * (1 - soft)), np.uint8)
+    return _plain_at_border(np.asarray(np.round(texture * soft + beyond * (1 - soft)), np.uint8))
+
+
+def _plain_at_border(texture: Image) -> Image:
+    """Take middle detail away towards the outline: a portrait's own side light would be drawn there as lines."""
+    side = texture.shape[0]
+    small = np.asarray(_reduced(texture), np.float32)
+    low = low_pass(small, oval_texels(TEXTURE, 1.05), REST_SPREAD * TEXTURE)
+    low = np.asarray(cv2.resize(low, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+    middle = cv2.GaussianBlur(texture, (0, 0), PORES * side).astype(np.float32)
+    inside = np.asarray(cv2.GaussianBlur(oval_texels(side, PLAIN_FROM), (0, 0), 0.04 * side), np.float32)
+    for brow in BROWS:
+        own = np.asarray(cv2.GaussianBlur(filled_texels(side, brow, (1.1, 1.3)), (0, 0), 0.01 * side), np.float32)
+        inside = np.maximum(inside, own)
+    pores = np.clip(texture - middle, -MOST_PORES, MOST_PORES)
+    share = inside[..., None]
+    return np.asarray(np.clip(np.round(texture * share + (low + pores) * (1 - share)), 0, 255), np.uint8)
 
 
 def _evened(textures: list[Image]) -> list[Image]:
