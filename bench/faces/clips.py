@@ -289,11 +289,11 @@ def _hand(image: Image, points: np.ndarray, share: float, kind: str, skin: np.nd
     unit = float(np.ptp(points[:, 0]))
     # A hand is about as long as a face is wide and a quarter.
     scale = 1.2 * unit / (0.55 * hand.shape[0])
-    reach = np.clip(np.sin(np.pi * share) * 1.5, 0, 1)
+    reach = np.clip(1.6 * np.sin(np.pi * share) ** 3, 0, 1)
     goal = {"hand mouth": points[13, :2], "hand brow": points[105, :2], "hand chin": points[199, :2]}[kind]
     # The fingers' middle, in the hand's own picture, meets the goal.
     grip = np.array([0.52 * hand.shape[1], (0.1 if kind == "hand chin" else 0.26) * hand.shape[0]])
-    away = np.array([0.5 * unit, 1.5 * unit]) * (1 - reach) + 0.03 * unit * np.array(
+    away = np.array([0.5 * unit, 2.2 * unit]) * (1 - reach) + 0.03 * unit * np.array(
         [np.sin(9 * share), np.cos(7 * share)]
     )
     angle = np.radians(-12 if kind == "hand brow" else 24) + 0.1 * np.sin(5 * share)
