@@ -29,7 +29,7 @@ from recaster.media.faces.mesh import Plane, Points, drawn_from_layout, layout_m
 from recaster.media.faces.occlusion import MOST_HIDDEN, hidden_share
 from recaster.media.faces.persona import Persona
 from recaster.media.faces.reshape import Reshaper, held_landmarks, shape_offsets
-from recaster.media.faces.suitability import MOST_YAW, kept_texels, look_of
+from recaster.media.faces.suitability import MOST_YAW, hair_over_turns, kept_texels, look_of
 from recaster.media.video import Image
 
 FADE_SECONDS = 0.17
@@ -81,9 +81,10 @@ class BlendedSession:
         look, worn = look_of(usual), look_of(unwrapped(first.image, first.landmarks, MASK))
         self._kept = kept_texels(usual, look, worn)
         self._held = held_landmarks(face.hidden, look.glasses)
-        if self._kept.any():
-            small = np.round(255 * cv2.resize(self._kept, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA))
-            face = replace(face, hidden=np.maximum(face.hidden, small.astype(np.uint8)))
+        hair = hair_over_turns(face.textures, face.poses.degrees[:, 0])
+        self._hidden = np.maximum(face.hidden, hair)
+        small = np.round(255 * cv2.resize(self._kept, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA))
+        face = replace(face, hidden=np.maximum(self._hidden, small.astype(np.uint8)))
         self._rows = {int(frame): row for row, frame in enumerate(face.frames)}
         self._offsets = shape_offsets(shape_at_rest(persona, face), persona.shape, generator.shape_transfer)
         self._reshaper = Reshaper()
@@ -139,7 +140,7 @@ class BlendedSession:
         """What the generator sees, and the masks in its pixels."""
         layout, on_mesh = layout_map(points, image.shape[:2])
         view = FaceView(image, points, layout, on_mesh, row)
-        hidden = cv2.resize(self._face.hidden[row], (MASK, MASK), interpolation=cv2.INTER_LINEAR)
+        hidden = cv2.resize(self._hidden[row], (MASK, MASK), interpolation=cv2.INTER_LINEAR)
         shown = (1 - hidden.astype(np.float32) / 255) * (1 - self._kept) * self._mask.face
         if not self._own_mouth:
             shown *= self._mask.inside

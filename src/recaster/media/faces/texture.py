@@ -18,6 +18,7 @@ from recaster.media.faces.generator import FaceView, GeneratedFace
 from recaster.media.faces.light import (
     REST_SPREAD,
     black_of,
+    facing_texels,
     filled_texels,
     fit_brightness,
     low_pass,
@@ -88,9 +89,8 @@ class TextureSession:
         self._textures = [_softened(without_black(_toned(one, gains), own_black), depth) for one in evened]
         self._small = np.stack([_reduced(one) for one in self._textures]).astype(np.float32)
         self._upper = {size: _upper_half(size) for size in (self._side, TEXTURE)}
-        likely = skin_likeness(usual) ** SKIN_BREADTH
-        self._skin = skin_texels(TEXTURE) * skin_likeness(_reduced(evened[0])) ** SKIN_BREADTH * likely
-        self._edge = skin_likeness(usual) * oval_texels(TEXTURE, 1.03)
+        self._own_skin = skin_texels(TEXTURE) * skin_likeness(_reduced(evened[0])) ** SKIN_BREADTH
+        self._skin = np.stack([np.round(255 * skin_likeness(one)).astype(np.uint8) for one in face.textures])
         self._light = self._lights()
 
     def generate(self, view: FaceView) -> GeneratedFace:
@@ -101,7 +101,7 @@ class TextureSession:
             self._weight(view.row),
             self._light[view.row],
             self._black,
-            self._edge * self._clear(view.row),
+            self._seen_skin(view.row) * oval_texels(TEXTURE, 1.03),
         ).applied(self._mixed(view.row))
         picture = drawn_from_layout(lit, view.layout)
         return GeneratedFace(picture.astype(np.float32), view.on_mesh.astype(np.float32))
@@ -122,11 +122,14 @@ class TextureSession:
         return _joined(upper, lower, self._upper[TEXTURE])
 
     def _weight(self, row: int) -> Plane:
-        return np.asarray(self._skin * self._clear(row), np.float32)
+        """Where both faces show skin, 0–1."""
+        return np.asarray(self._own_skin * self._seen_skin(row) ** SKIN_BREADTH, np.float32)
 
-    def _clear(self, row: int) -> Plane:
-        """Where nothing stands before the face, 0–1."""
-        return np.asarray(1 - self._face.hidden[row].astype(np.float32) / 255, np.float32)
+    def _seen_skin(self, row: int) -> Plane:
+        """Where the source shows skin in a frame and nothing stands before it, 0–1."""
+        clear = 1 - self._face.hidden[row].astype(np.float32) / 255
+        likely = self._skin[row].astype(np.float32) / 255
+        return np.asarray(likely * clear * facing_texels(self._face.poses.turn[row], TEXTURE), np.float32)
 
     def _lights(self) -> NDArray[np.float32]:
         """Coefficients of the light in each row, smooth in time within a run."""
