@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from recaster.media.faces import FaceTrack, Persona, similarity
-from recaster.media.overlays import Box, TextLayout
+from recaster.media.overlays import Box, Point, TextLayout
 from recaster.media.quality import Measure, at_least, at_most, text_similarity
 from recaster.media.video import Image
 from recaster.remix.analysis import SourceAnalysis
+from recaster.remix.crossing import crossing_frames
 from recaster.remix.engines import Engines
 from recaster.remix.plan import PlannedOverlay, RemixPlan
 
@@ -26,13 +27,16 @@ _MARGIN = 0.2
 
 
 def inspected_texts(analysis: SourceAnalysis, plan: RemixPlan) -> dict[int, list[PlannedOverlay]]:
-    """One frame for each replaced overlay, in the middle of its life."""
+    """One frame for each overlay, in the middle of its life, or of the time it stands before a swapped face."""
     tracks = {track.id: track for track in analysis.overlays}
+    faces = [analysis.faces.track(face.track_id) for face in plan.faces if face.action == "swap"]
     frames: dict[int, list[PlannedOverlay]] = {}
     for overlay in plan.overlays:
-        if overlay.action == "replace":
-            track = tracks[overlay.track_id]
-            frames.setdefault((track.first_frame + track.last_frame) // 2, []).append(overlay)
+        track = tracks[overlay.track_id]
+        crossed = [frame for face in faces for frame in crossing_frames(track, face, 0.0)]
+        whole = (track.first_frame, track.last_frame)
+        seen = crossed if overlay.action == "keep" and crossed else whole
+        frames.setdefault((seen[0] + seen[-1]) // 2, []).append(overlay)
     return frames
 
 
@@ -47,7 +51,7 @@ def inspected_faces(analysis: SourceAnalysis, plan: RemixPlan) -> dict[int, tupl
 
 
 class TextInspection:
-    """Reads the result at the place of each replaced overlay: the new text is there, the old one is not."""
+    """Reads source and result at the place of each overlay: the new text is there, the old one gone, the kept one whole."""
 
     def __init__(self, analysis: SourceAnalysis, layouts: Mapping[str, TextLayout], engines: Engines) -> None:
         self._reader = engines.reader()
@@ -55,33 +59,58 @@ class TextInspection:
         self._layouts = layouts
         self._new: list[float] = []
         self._old: list[float] = []
+        self._lost: list[float] = []
 
-    def look(self, image: Image, overlays: Iterable[PlannedOverlay]) -> None:
-        """Read one frame of the result where these overlays are."""
+    def look(self, index: int, image: Image, source: Image, overlays: Iterable[PlannedOverlay]) -> None:
+        """Read frame `index` of the result, and of the source where it must not have changed, where these overlays are."""
         for overlay in overlays:
-            place = _union(self._tracks[overlay.track_id].box, self._layouts[overlay.track_id].box)
-            read = " ".join(line.text for line in self._reader.read_image(_crop(image, place)))
+            track = self._tracks[overlay.track_id]
+            shift = track.offset_at(index)
+            if overlay.action == "keep":
+                place = _shifted(track.box, shift)
+                lost = self._likeness(source, place, overlay) - self._likeness(image, place, overlay)
+                self._lost.append(max(0.0, lost))
+                continue
+            read = self._read(image, _shifted(_union(track.box, self._layouts[overlay.track_id].box), shift))
             self._new.append(text_similarity(read, overlay.text))
             alike = text_similarity(overlay.text, overlay.source_text)
             # What old and new have in common may of course still be read.
             self._old.append(max(0.0, text_similarity(read, overlay.source_text) - alike))
 
+    def _likeness(self, image: Image, place: Box, overlay: PlannedOverlay) -> float:
+        return text_similarity(self._read(image, place), overlay.source_text)
+
+    def _read(self, image: Image, place: Box) -> str:
+        return " ".join(line.text for line in self._reader.read_image(_crop(image, place)))
+
     def measures(self) -> tuple[Measure, ...]:
         """Judge the worst text of the clip."""
-        return (
-            at_least(
-                "new_text_readable",
-                round(min(self._new), 3),
-                READABLE,
-                "Least similarity of a new text to what is read.",
-            ),
-            at_most(
-                "old_text_left",
-                round(max(self._old), 3),
-                1 - READABLE,
-                "Largest similarity of an old text to what is read at its place, beyond what old and new text share.",
-            ),
-        )
+        judged: list[Measure] = []
+        if self._new:
+            judged += [
+                at_least(
+                    "new_text_readable",
+                    round(min(self._new), 3),
+                    READABLE,
+                    "Least similarity of a new text to what is read.",
+                ),
+                at_most(
+                    "old_text_left",
+                    round(max(self._old), 3),
+                    1 - READABLE,
+                    "Largest similarity of an old text to what is read at its place, beyond what old and new text share.",
+                ),
+            ]
+        if self._lost:
+            judged.append(
+                at_most(
+                    "kept_text_lost",
+                    round(max(self._lost), 3),
+                    1 - READABLE,
+                    "Largest loss of a text that stays: how much less than in the source is still read of it.",
+                )
+            )
+        return tuple(judged)
 
 
 class IdentityInspection:
@@ -94,7 +123,7 @@ class IdentityInspection:
         self._to_source: list[float] = []
 
     def look(self, image: Image, track: FaceTrack, position: int) -> None:
-        """Take the face of one frame of the result."""
+        """Take the face of one frame of the result, without the text before it."""
         face = self._identifier.embed(image, track.landmarks[position])
         self._to_persona.append(similarity(face, self._persona.embedding))
         self._to_source.append(similarity(face, track.embedding))
@@ -118,6 +147,10 @@ def _spread(count: int, wanted: int) -> list[int]:
 
 def _union(one: Box, other: Box) -> Box:
     return (min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3]))
+
+
+def _shifted(box: Box, shift: Point) -> Box:
+    return (box[0] + shift[0], box[1] + shift[1], box[2] + shift[0], box[3] + shift[1])
 
 
 def _crop(image: Image, box: Box) -> Image:

@@ -18,7 +18,7 @@ from recaster.media.faces.hands import HandFinder, HandPoints, hands_mask
 from recaster.media.faces.mesh import Points, Poses, expression, poses_of, texture_map, unwrapped
 from recaster.media.faces.occlusion import hidden_share, hidden_texels
 from recaster.media.progress import Progress, silent
-from recaster.media.video import Image, VideoFacts, read_frames
+from recaster.media.video import FrameReader, Image, VideoFacts, read_frames
 
 SMOOTHING_SECONDS = 0.06
 """Spread of the zero-phase filter over time; the face's own movement is not smoothed, only what flow does not confirm."""
@@ -70,7 +70,13 @@ class FollowedFace:
 
 
 def follow_face(
-    path: Path, track: FaceTrack, facts: VideoFacts, hands: HandFinder | None = None, progress: Progress = silent
+    path: Path,
+    track: FaceTrack,
+    facts: VideoFacts,
+    hands: HandFinder | None = None,
+    progress: Progress = silent,
+    *,
+    frames: FrameReader = read_frames,
 ) -> FollowedFace:
     """Read the clip once and follow a track through it.
 
@@ -84,6 +90,7 @@ def follow_face(
         facts: of the clip.
         hands: finds hands before the face; None leaves it to colour alone.
         progress: counts frames.
+        frames: reads the clip.
 
     Raises:
         MediaInvalid: the clip cannot be decoded.
@@ -99,7 +106,7 @@ def follow_face(
     covered = np.zeros((count, TEXTURE, TEXTURE), np.uint8)
     before: tuple[int, Image] | None = None
     last = int(track.frames[-1])
-    for frame in read_frames(path, int(track.frames[0]), last + 1):
+    for frame in frames(path, int(track.frames[0]), last + 1):
         row = rows.get(frame.index)
         if row is not None:
             points = track.landmarks[row]

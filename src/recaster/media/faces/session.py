@@ -42,7 +42,7 @@ SHARPENINGS = (0.15, 0.3, 0.45, 0.6)
 MOST_BLUR = 2.5
 MOST_MATCHED = 4
 """Frames of which sharpness and grain are measured."""
-_MARGIN = 0.46
+REACH = 0.46
 """Of the face's size around it: everything that may change lies in this crop."""
 _VIEW_MARGIN = 0.18
 _SKIN_SPREAD = 0.008
@@ -108,7 +108,7 @@ class BlendedSession:
         if row is None or self._alpha[row] <= 0:
             return image
         points = self._face.points[row]
-        left, top, right, bottom = _region(points, image, _MARGIN)
+        left, top, right, bottom = _region(points, image, REACH)
         if right - left < 16 or bottom - top < 16:
             return image
         crop = image[top:bottom, left:right]

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +21,7 @@ from recaster.media.overlays._masks import SEARCHED_FRAMES, Block, ClipMasks, Re
 from recaster.media.overlays._motion import NeighbourFlow
 from recaster.media.overlays.model import OverlayTrack
 from recaster.media.progress import Progress, silent
-from recaster.media.video import read_frames
+from recaster.media.video import FrameReader, read_frames
 from recaster.media.video.model import Frame, Image, Mask, Shot, VideoFacts
 
 
@@ -46,8 +46,8 @@ class TextEraser(Protocol):
         """The frame without the text. Pixels outside `mask` are the same to the bit. Best called in order of frames."""
         ...
 
-    def mask(self, index: int) -> Mask:
-        """255 where frame `index` is changed, shape (height, width)."""
+    def mask(self, index: int, only: Container[str] | None = None) -> Mask:
+        """255 where frame `index` is changed, shape (height, width); with `only`, for the tracks with these ids."""
         ...
 
 
@@ -63,14 +63,6 @@ class EraserSettings:
     """Pixels around the text in which motion is measured."""
     largest_gap: int = 8
     """Frames without text that do not end a stretch."""
-
-
-class FrameReader(Protocol):
-    """Reads the frames `start` … `stop - 1` of a clip in order."""
-
-    def __call__(self, path: Path, start: int = 0, stop: int | None = None, /) -> Iterator[Frame]:
-        """Yield them."""
-        ...
 
 
 @dataclass(slots=True)
@@ -144,14 +136,15 @@ class TemporalEraser:
             self._stretches += self._stretches_of(shot)
         progress(facts.frame_count, facts.frame_count)
 
-    def mask(self, index: int) -> Mask:
+    def mask(self, index: int, only: Container[str] | None = None) -> Mask:
         """See `TextEraser.mask`."""
         width, height = self._size
         stretch = self._stretch_of(index)
         if stretch is None:
             return np.zeros((height, width), np.uint8)
         self._open(stretch, index)
-        return self._masks.mask([b for b in stretch.blocks if b.shows(index)], index, (0, 0, width, height))
+        blocks = [b for b in stretch.blocks if b.shows(index) and (only is None or b.track.id in only)]
+        return self._masks.mask(blocks, index, (0, 0, width, height))
 
     def erase(self, frame: Frame) -> Image:
         """See `TextEraser.erase`."""
