@@ -206,8 +206,8 @@ def _flow(before: Image, now: Image, points: Points, later: Points) -> NDArray[n
     trusted = found & returned & (off < _MOST_DISAGREEMENT) & (strayed < 8)
     shares = spread * trusted
     total = shares.sum(axis=1, keepdims=True)
-    beyond = shares @ ((forth - guess) / scale) / np.maximum(total, 1e-6)
-    return np.where(total > _LEAST_TRUSTED, own + beyond, own).astype(np.float32)
+    seen = shares @ ((forth - start) / scale) / np.maximum(total, 1e-6)
+    return np.where(total > _LEAST_TRUSTED, seen, own).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
