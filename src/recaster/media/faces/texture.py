@@ -44,13 +44,13 @@ BANDS = (1.2, 3.0, 8.0)
 """Spreads in texels of a 448 texture at which detail is split."""
 MOST_MATCHED = 4
 """Frames of which detail is measured."""
-LEAST_DETAIL, MOST_DETAIL = 0.5, 1.1
+LEAST_DETAIL, MOST_DETAIL = 0.8, 1.3
 LEAST_CONTRAST, FREE_CONTRAST = 0.5, 1.5
 """The persona's brows may be so much darker against skin than the source's are, and are never weakened further than to the
 least share."""
-PLAIN_FROM = 0.84
-"""Share of the outline from which outwards the persona's skin keeps only what is finer than `PORES` of the side and weaker
-than `MOST_PORES` levels."""
+PLAIN_FROM = (0.76, 0.84)
+"""Shares of the outline, sideways and up, from which outwards the persona's skin keeps only what is finer than `PORES` of
+the side and weaker than `MOST_PORES` levels."""
 PORES, MOST_PORES = 0.008, 5.0
 SKIN_BREADTH = 0.4
 """Power that makes likeness to skin more generous: light on one side of a face is of another colour than on the other."""
@@ -225,7 +225,7 @@ def _plain_at_border(texture: Image) -> Image:
     low = low_pass(small, oval_texels(TEXTURE, 1.05), REST_SPREAD * TEXTURE)
     low = np.asarray(cv2.resize(low, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
     middle = cv2.GaussianBlur(texture, (0, 0), PORES * side).astype(np.float32)
-    inside = np.asarray(cv2.GaussianBlur(oval_texels(side, PLAIN_FROM), (0, 0), 0.04 * side), np.float32)
+    inside = np.asarray(cv2.GaussianBlur(filled_texels(side, OVAL, PLAIN_FROM), (0, 0), 0.04 * side), np.float32)
     for brow in BROWS:
         own = np.asarray(cv2.GaussianBlur(filled_texels(side, brow, (1.1, 1.3)), (0, 0), 0.01 * side), np.float32)
         inside = np.maximum(inside, own)
