@@ -217,7 +217,6 @@ def render(
     replaced = [overlay for overlay in plan.overlays if overlay.action == "replace"]
     drawer = engines.drawer()
     layouts = lay_out_in_place(
-        clip,
         facts,
         drawer,
         {overlay.track_id: NewText(tracks[overlay.track_id], overlay.text, overlay.style) for overlay in replaced},

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from recaster.errors import InvalidInput
 from recaster.media.overlays._carry import Carrier, Hidden, combined, reduction_of
+from recaster.media.overlays._fill import Fill, push_pull
 from recaster.media.overlays._masks import SEARCHED_FRAMES, Block, ClipMasks, Rect
 from recaster.media.overlays._motion import NeighbourFlow
 from recaster.media.overlays.model import OverlayTrack
@@ -103,8 +104,16 @@ class TemporalEraser:
     Frames of the stretch at hand are decoded a second time, so that nothing grows with the length of the clip.
     """
 
-    def __init__(self, settings: EraserSettings = EraserSettings(), *, frames: FrameReader = read_frames) -> None:
+    def __init__(
+        self,
+        settings: EraserSettings = EraserSettings(),
+        *,
+        fill: Fill = push_pull,
+        frames: FrameReader = read_frames,
+    ) -> None:
+        """`fill` makes up what no frame shows: smoothly if none is given."""
         self._settings = settings
+        self._fill = fill
         self._frames = frames
         self._flow = NeighbourFlow()
         self._size = (0, 0)
@@ -267,7 +276,7 @@ class TemporalEraser:
         stretch.window = (first, last)
         for region in stretch.regions:
             x0, y0, x1, y1 = region.rect
-            back = Carrier(reduction_of(x1 - x0, y1 - y0, self._settings.measured_cells), self._flow)
+            back = Carrier(reduction_of(x1 - x0, y1 - y0, self._settings.measured_cells), self._flow, self._fill)
             for number in range(end, first - 1, -1):
                 text = self._text(number, region)
                 picture = region.pictures[number]

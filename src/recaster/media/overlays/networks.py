@@ -38,15 +38,14 @@ class TextModels:
     """PP-OCR recogniser: input (b, 3, 48, w), BGR scaled to −1…1; its metadata holds the list of characters."""
 
 
-def _session(path: Path, threads: int) -> ort.InferenceSession:
+def _session(path: Path, threads: int, *, arena: bool) -> ort.InferenceSession:
     if not path.is_file():
         raise ModelMissing(f"The text model {path.name} is not at its place. Run the set-up of the models again.")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Line crops come in many widths; an arena would keep the largest of each for ever.
-    options.enable_cpu_mem_arena = False
+    options.enable_cpu_mem_arena = arena
     # Workers that spin between calls burn the CPU time that the decoder needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -71,14 +70,19 @@ class LineDetector:
     def __init__(
         self, model: Path, *, threads: int = 2, threshold: float = 0.3, box_threshold: float = 0.5, unclip: float = 1.6
     ) -> None:
-        self._session = _session(model, threads)
+        # Getting its large maps from the system anew each time would cost the detector a quarter of its time.
+        self._session = _session(model, threads, arena=True)
         self._input = self._session.get_inputs()[0].name
         self._threshold = threshold
         self._box_threshold = box_threshold
         self._unclip = unclip
 
-    def detect(self, image: Image, scale: float) -> tuple[DetectedLine, ...]:
-        """All lines in `image` (BGR), worked on at `scale` times its size, from top to bottom."""
+    def detect(self, image: Image, scale: float, least_score: float | None = None) -> tuple[DetectedLine, ...]:
+        """All lines in `image` (BGR), worked on at `scale` times its size, from top to bottom.
+
+        `least_score` is the mean probability that a line needs, where it is not to be the detector's own.
+        """
+        least_score = self._box_threshold if least_score is None else least_score
         height, width = image.shape[:2]
         work_width = max(32, round(width * scale / 32) * 32)
         work_height = max(32, round(height * scale / 32) * 32)
@@ -96,7 +100,7 @@ class LineDetector:
                 continue
             corners = cv2.boxPoints((centre, size, angle))
             score = _mean_inside(probability, np.asarray(corners, np.float32))
-            if score < self._box_threshold:
+            if score < least_score:
                 continue
             grow = size[0] * size[1] * self._unclip / (2 * (size[0] + size[1]))
             grown = cv2.boxPoints((centre, (size[0] + 2 * grow, size[1] + 2 * grow), angle))
@@ -159,7 +163,8 @@ class LineRecogniser:
     """Reads straightened line pictures."""
 
     def __init__(self, model: Path, *, threads: int = 2) -> None:
-        self._session = _session(model, threads)
+        # Line crops come in many widths; an arena would keep the largest of each for ever and gain nothing.
+        self._session = _session(model, threads, arena=False)
         self._input = self._session.get_inputs()[0].name
         listed = self._session.get_modelmeta().custom_metadata_map.get("character")
         if listed is None:

@@ -35,6 +35,8 @@ def look_again(life: Life, first: Wording, detector: LineDetector, recogniser: L
         quad, words = _look_into(luma, life, detector, recogniser, widest)
         # What was read well is only given up for as good a reading that contains it.
         if first.confidence >= _GOOD and not _completes(words, first):
+            if len(life.line.appearances) == 1:
+                break
             continue
         if _worth(words) > _worth(best):
             best_quad, best = quad, words

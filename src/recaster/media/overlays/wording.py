@@ -40,12 +40,13 @@ class Wording:
     """Probability of each character of `text`."""
 
 
-def is_certain(line: FoundLine, recogniser: LineRecogniser) -> bool:
-    """Tell whether a line's widest crop can be read at first sight."""
+def read_at_sight(line: FoundLine, recogniser: LineRecogniser) -> ReadText:
+    """Read a line's widest crop, and note on the line whether that leaves no doubt."""
     widest = max(line.kept, key=lambda one: (line_width(one.quad), one.frame))
     quad = _inside(widest.quad, widest.origin)
     (read,) = recogniser.read([straighten(widest.crop, quad)])
-    return read.confidence >= _CERTAIN and bool(read.text.strip()) and not _goes_on(widest, quad)
+    line.certain = read.confidence >= _CERTAIN and bool(read.text.strip()) and not _goes_on(widest, quad)
+    return read
 
 
 def _goes_on(sighting: Sighting, quad: Quad) -> bool:
@@ -68,18 +69,43 @@ def _goes_on(sighting: Sighting, quad: Quad) -> bool:
 
 def read_life(life: Life, recogniser: LineRecogniser) -> Wording:
     """Read one line: two looks at its best crop, and where these are unsure or do not agree many more."""
+    words = _read_life(life, recogniser)
+    if len(_key(words.text)) == 1:
+        best = _best(life)[0]
+        # Alone, an upright bar has nothing to be told by, and the network takes it for any sign.
+        if _is_bar(straighten(best.crop, _inside(_corners(life, best), best.origin))):
+            return Wording("I", max(words.confidence, _CERTAIN), words.positions[:1], words.certainties[:1])
+    return words
+
+
+def _is_bar(line: Image) -> bool:
+    """Whether a line is a single filled upright bar, bright or dark."""
+    luma = cv2.cvtColor(line, cv2.COLOR_BGR2GRAY)
+    bright = cv2.threshold(luma, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[1]
+    height, width = luma.shape
+    for mask in (bright, cv2.bitwise_not(bright)):
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(np.asarray(mask, np.uint8))
+        middle = int(labels[height // 2, width // 2])
+        x, y, wide, high, filled = (int(value) for value in stats[middle])
+        inside = x > 0 and y > 0 and x + wide < width and y + high < height
+        if middle > 0 and inside and 0.4 * height < high and wide < 0.45 * high and filled > 0.8 * wide * high:
+            return True
+    return False
+
+
+def _read_life(life: Life, recogniser: LineRecogniser) -> Wording:
     sightings = _best(life)
     best = sightings[0]
     quad = _inside(_corners(life, best), best.origin)
     crop = straighten(best.crop, quad)
     # Set wider, heavy type shows its word gaps to the network.
-    reads = list(recogniser.read([crop, _wider(crop, 1.3)]))
+    reads = list(recogniser.read([crop, widened(crop, 1.3)]))
     same = len({_key(read.text) for read in reads}) == 1
     if same and min(read.confidence for read in reads) >= _CERTAIN and len(life.line.appearances) == 1:
         return vote(reads, [1.0, 1.0])
     weights = [1.0, 1.0]
     # Cut closer, letters on a box show their ends.
-    more = [straighten(best.crop, _closer(quad)), _wider(crop, 1.5)]
+    more = [straighten(best.crop, closer(quad)), widened(crop, 1.5)]
     more += [straighten(one.crop, _inside(_corners(life, one), one.origin)) for one in sightings[1:]]
     for luma, offset in life.looks:
         picture = np.asarray(cv2.cvtColor(luma, cv2.COLOR_GRAY2BGR), np.uint8)
@@ -92,7 +118,8 @@ def read_life(life: Life, recogniser: LineRecogniser) -> Wording:
     return vote([*reads, *recogniser.read(more)], weights)
 
 
-def _wider(crop: Image, factor: float) -> Image:
+def widened(crop: Image, factor: float) -> Image:
+    """A line's picture made wider: that shows the network the gaps of heavy type."""
     return np.asarray(cv2.resize(crop, None, fx=factor, fy=1.0, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
@@ -149,7 +176,8 @@ def _corners(life: Life, sighting: Sighting) -> Quad:
     return sighting.quad if life.line.moves else life.quad
 
 
-def _closer(quad: Quad) -> Quad:
+def closer(quad: Quad) -> Quad:
+    """A line cut closer to its letters, above and below."""
     down = 0.12 * (quad[3] - quad[0])
     return np.asarray(quad + np.stack([down, down, -down, -down]), np.float32)
 
