@@ -33,6 +33,9 @@ from recaster.media.faces.occlusion import hidden_share, hidden_texels
 from recaster.media.faces.reshape import REACH, Reshaper, held_landmarks, shape_offsets
 from recaster.media.faces.suitability import hair_over_turns, hair_texels, kept_texels, look_of
 from recaster.media.video import Image
+from recaster.remix.analysis import SourceAnalysis
+from recaster.remix.measuring import measure
+from recaster.service.recommendations.remixability import assess
 
 pytestmark = pytest.mark.unit
 
@@ -361,6 +364,32 @@ def test_the_side_turned_away_is_not_looked_at() -> None:
     assert min(ahead[left[1], left[0]], ahead[right[1], right[0]]) > 0.9
     assert max(sides) > 0.9
     assert min(sides) < 0.7
+
+
+def test_a_microphone_before_the_chin_is_seen_and_kept(picture: Image, points: np.ndarray) -> None:
+    bare = unwrapped(picture, points, 160)
+    held = picture.copy()
+    top = points[175, :2]
+    radius = round(0.09 * float(np.ptp(points[:, 0])))
+    cv2.circle(held, [int(value) for value in top], radius, (40, 38, 38), -1)
+    cv2.line(held, [int(value) for value in top], [int(top[0]), picture.shape[0]], (40, 38, 38), radius)
+    before = unwrapped(held, points, 160)
+    assert not look_of(bare).chin
+    assert look_of(before).chin
+    assert not look_of(before).beard
+    kept = kept_texels(before, look_of(before), look_of(bare))
+    chin, cheek = ((face_mesh().layout[index] * 160).astype(int) for index in (175, 50))
+    assert kept[chin[1], chin[0]] > 0.9
+    assert kept[cheek[1], cheek[0]] < 0.1
+    assert kept_texels(before, look_of(before), look_of(before))[chin[1], chin[0]] < 0.1
+    said = judge(track_of(np.repeat(points[None], 30, axis=0), texture=before))
+    assert said.level == "limited"
+    assert "chin" in said.reasons[0]
+    facts = facts_of(picture, 30)
+    faces = FaceAnalysis((track_of(np.repeat(points[None], 30, axis=0), texture=before),), "face1")
+    measured = measure(SourceAnalysis("0" * 64, facts, (), (), faces))
+    assert measured.face_wears == ("something dark before the chin",)
+    assert assess(measured).score < assess(replace(measured, face_wears=())).score
 
 
 @pytest.mark.parametrize(("thick", "side"), [(4, 80), (2, 160)])
