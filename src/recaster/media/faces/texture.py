@@ -45,7 +45,7 @@ BANDS = (1.2, 3.0, 8.0)
 MOST_MATCHED = 4
 """Frames of which detail is measured."""
 LEAST_DETAIL, MOST_DETAIL = 0.8, 1.3
-LEAST_CONTRAST, FREE_CONTRAST = 0.5, 1.5
+LEAST_CONTRAST, FREE_CONTRAST = 0.5, 1.65
 """The persona's brows may be so much darker against skin than the source's are, and are never weakened further than to the
 least share."""
 PLAIN_FROM = (0.76, 0.84)
@@ -276,8 +276,9 @@ def _brow_depth(texture: Image, black: NDArray[np.float32]) -> float:
     bright = luma(without_black(texture, black))
     size = texture.shape[0]
     usual = float(np.median(bright[skin_texels(size) > 0]))
-    brows = np.maximum(*(filled_texels(size, brow, 1.0) for brow in BROWS)) > 0
-    return max(1 - float(np.percentile(bright[brows], 15)) / max(usual, 1.0), 0.05)
+    # The paler of both: over the other one hair may fall.
+    darkest = max(float(np.percentile(bright[filled_texels(size, brow, 1.0) > 0], 15)) for brow in BROWS)
+    return max(1 - darkest / max(usual, 1.0), 0.05)
 
 
 def _softened(texture: Image, depth: float) -> Image:
