@@ -18,7 +18,7 @@ from recaster.media.faces.contours import OVAL
 from recaster.media.faces.expressions import reference_weights
 from recaster.media.faces.follow import follow_face
 from recaster.media.faces.hands import HandFinder, hands_mask
-from recaster.media.faces.light import fit_brightness, luma, relight, skin_texels
+from recaster.media.faces.light import facing_texels, fit_brightness, luma, relight, skin_texels
 from recaster.media.faces.mesh import (
     drawn_from_layout,
     extended,
@@ -31,7 +31,7 @@ from recaster.media.faces.mesh import (
 from recaster.media.faces.networks import FaceDetector
 from recaster.media.faces.occlusion import hidden_share, hidden_texels
 from recaster.media.faces.reshape import REACH, Reshaper, held_landmarks, shape_offsets
-from recaster.media.faces.suitability import kept_texels, look_of
+from recaster.media.faces.suitability import hair_over_turns, hair_texels, kept_texels, look_of
 from recaster.media.video import Image
 from recaster.remix.analysis import SourceAnalysis
 from recaster.remix.measuring import measure
@@ -333,14 +333,37 @@ def test_hair_that_falls_into_the_face_stays_and_brows_do_not(picture: Image, po
     bare = unwrapped(picture, points, 80)
     places = (face_mesh().layout * 80).astype(int)
     brow, other, cheek = places[105], places[334], places[280]
-    assert kept_texels(bare, look_of(bare), look_of(bare))[brow[1], brow[0]] == 0
+    assert hair_texels(bare)[brow[1], brow[0]] == 0
     fringed = bare.copy()
     fringed[: brow[1] + 6, : places[9][0] - 4] = (22, 24, 28)
-    kept = kept_texels(fringed, look_of(fringed), look_of(bare))
-    assert kept[brow[1], brow[0]] > 0.8
-    assert kept[brow[1] - 5, brow[0] + 4] > 0.8
-    assert kept[other[1], other[0]] < 0.1
-    assert kept[cheek[1], cheek[0]] < 0.1
+    hair = hair_texels(fringed)
+    assert hair[brow[1], brow[0]] == 1
+    assert hair[brow[1] - 5, brow[0] + 4] == 1
+    assert hair[other[1], other[0]] == 0
+    assert hair[cheek[1], cheek[0]] == 0
+
+
+def test_hair_is_looked_at_again_when_the_head_turns(picture: Image, points: np.ndarray) -> None:
+    bare = unwrapped(picture, points, 80)
+    brow = (face_mesh().layout[105] * 80).astype(int)
+    fringed = bare.copy()
+    fringed[: brow[1] + 6, : brow[0] + 8] = (22, 24, 28)
+    yaw = np.repeat([0.0, 10.0, 20.0], 4).astype(np.float32)
+    textures = np.stack([bare] * 4 + [bare] * 4 + [fringed] * 4)
+    yaw[6] = 15.0
+    hair = hair_over_turns(textures, yaw)[:, brow[1] - 4, brow[0]]
+    assert hair[0] == 0
+    assert hair[9] > 200
+    assert 50 < hair[6] < 200
+
+
+def test_the_side_turned_away_is_not_looked_at() -> None:
+    ahead, turned = (facing_texels(rotation(yaw, 0, 0).astype(np.float32), 80) for yaw in (0.0, 45.0))
+    left, right = ((face_mesh().layout[index] * 80).astype(int) for index in (117, 346))
+    sides = [float(turned[at[1], at[0]]) for at in (left, right)]
+    assert min(ahead[left[1], left[0]], ahead[right[1], right[0]]) > 0.9
+    assert max(sides) > 0.9
+    assert min(sides) < 0.7
 
 
 def test_a_microphone_before_the_chin_is_seen_and_kept(picture: Image, points: np.ndarray) -> None:

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from recaster.media.faces.analysis import LEAST_HEIGHT, FaceTrack
 from recaster.media.faces.contours import BROWS, LIDS, OUTER_LIPS
-from recaster.media.faces.light import filled_texels, luma, oval_texels, skin_likeness, skin_texels
+from recaster.media.faces.light import filled_texels, luma, oval_texels, skin_likeness, skin_texels, tint_of
 from recaster.media.faces.mesh import Plane, face_mesh, poses_of
 from recaster.media.video import Image
 
-MOST_YAW = 38.0
+MOST_YAW = 52.0
 """Degrees to the side beyond which the source's own face stays."""
+TURN_STEP = 10.0
+"""Degrees between two turns of the head at which hair is looked at."""
 SMALL = 90.0
 """Pixels of height below which the result is soft."""
 _JAW = (200, 199, 175, 152, 148, 377, 176, 400, 149, 378, 150, 379, 169, 394, 140, 369, 171, 396, 208, 428, 32, 262)
@@ -35,8 +37,9 @@ _CHIN_REACH = 0.06
 """By which what is before the chin may move, over the layout's side."""
 _BRIDGE, _UNDER_EYES = 0.25, 0.15
 """How much darker than the skin a bar is. Measured across the bridge of the nose: up to 0.21 without glasses, 0.83 with thick ones."""
-_DARK_HAIR = 0.3
-"""Brightness over the skin's."""
+_DARK_HAIR, _SHINY_HAIR = 0.3, 0.55
+"""Brightness over the skin's; in light hair is brighter, but less colourful than skin."""
+_GRAY_HAIR = 0.6
 _MOST_BLACK = 0.45
 _COVERED = 0.25
 _DARKER_THAN_BROW = 0.25
@@ -82,10 +85,10 @@ def look_of(texture: Image) -> Look:
 def kept_texels(texture: Image, own: Look, persona: Look) -> Plane:
     """What of the source's usual look stays in front of the swapped face, 0–1, (s, s).
 
-    Hair that falls into the face and glasses always stay; a full beard when the persona has none.
+    Glasses always stay; a full beard when the persona has none. Hair is another matter: `hair_texels`.
     """
     size = texture.shape[0]
-    kept = hair_texels(texture)
+    kept = np.zeros((size, size), np.float32)
     if own.beard and not persona.beard:
         below = np.zeros((size, size), np.float32)
         below[int(float(face_mesh().layout[2, 1]) * size) :] = 1
@@ -123,7 +126,11 @@ def hair_texels(texture: Image) -> Plane:
     above[: int(float(face_mesh().layout[61, 1]) * size)] = 1
     # Haze is taken off, or no hair would be dark; shaded skin is brighter than hair all the same.
     black = min(float(np.percentile(bright, 1)), _MOST_BLACK * usual)
-    dark = (bright - black < _DARK_HAIR * (usual - black)) & (above > 0)
+    share = (bright - black) / (usual - black)
+    soft = np.asarray(cv2.GaussianBlur(texture, (0, 0), 0.012 * size), np.uint8)
+    color = np.linalg.norm(tint_of(soft), axis=2)
+    gray = color < _GRAY_HAIR * float(np.median(color[skin_texels(size) > 0]))
+    dark = ((share < _DARK_HAIR) | (gray & (share < _SHINY_HAIR))) & (above > 0)
     own = [
         np.maximum(filled_texels(size, brow, 1.2), filled_texels(size, lids, 1.05)) > 0
         for brow, lids in zip(BROWS, LIDS, strict=True)
@@ -134,6 +141,31 @@ def hair_texels(texture: Image) -> Plane:
         if float(hair[around].mean()) > _COVERED:
             hair = _grown((hair > 0) | (dark & part), size)
     return hair * oval_texels(size, 1.02)
+
+
+def hair_over_turns(textures: NDArray[np.uint8], yaw: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """`hair_texels` in each row, 0–255, (n, s, s): judged on what is usual at each turn of the head, smooth between turns.
+
+    Args:
+        textures: colours of one face over time, BGR, (n, s, s, 3).
+        yaw: degrees the head is turned, (n,).
+    """
+    turns = np.round(yaw / TURN_STEP).astype(int)
+    known = np.unique(turns)
+    masks = []
+    for turn in known:
+        rows = np.flatnonzero(turns == turn)
+        usual = np.median(textures[rows[:: max(1, len(rows) // 24)]], axis=0).astype(np.uint8)
+        masks.append(255 * cv2.GaussianBlur(hair_texels(usual), (0, 0), 0.8))
+    hair = np.zeros(textures.shape[:3], np.uint8)
+    if max(float(mask.max()) for mask in masks) == 0:
+        return hair
+    at = np.interp(yaw / TURN_STEP, known, np.arange(len(known)))
+    for row, place in enumerate(at):
+        low = int(place)
+        share = float(place) - low
+        hair[row] = np.round((1 - share) * masks[low] + share * masks[min(low + 1, len(masks) - 1)])
+    return hair
 
 
 def _dark_chin(bright: Plane, grow: float = 1.0) -> Plane:
