@@ -43,7 +43,7 @@ class Scene:
     wall: str = ""
     """`poster`: a picture of P007 hangs there; `phone`: a telephone shows P007 speaking."""
     passes: str = ""
-    """`dark` or `skin`: a bar of that colour passes the mouth; `hand mouth`, `hand brow`, `microphone`."""
+    """`dark` or `skin`: a bar of that colour passes the mouth; `hand mouth`, `hand brow`, `hand chin` (fingertips only), `microphone`."""
     beside: str = ""
     """Another person of `openpeople`, smaller, at the side."""
     cut: float = 0.0
@@ -289,14 +289,14 @@ def _hand(image: Image, points: np.ndarray, share: float, kind: str, skin: np.nd
     unit = float(np.ptp(points[:, 0]))
     # A hand is about as long as a face is wide and a quarter.
     scale = 1.2 * unit / (0.55 * hand.shape[0])
-    reach = np.clip(np.sin(np.pi * share) * 1.5, 0, 1)
-    goal = points[[13, 14], :2].mean(axis=0) if kind == "hand mouth" else points[105, :2]
+    reach = np.clip(1.6 * np.sin(np.pi * share) ** 3, 0, 1)
+    goal = {"hand mouth": points[13, :2], "hand brow": points[105, :2], "hand chin": points[199, :2]}[kind]
     # The fingers' middle, in the hand's own picture, meets the goal.
-    grip = np.array([0.52 * hand.shape[1], 0.26 * hand.shape[0]])
-    away = np.array([0.5 * unit, 1.5 * unit]) * (1 - reach) + 0.03 * unit * np.array(
+    grip = np.array([0.52 * hand.shape[1], (0.1 if kind == "hand chin" else 0.26) * hand.shape[0]])
+    away = np.array([0.5 * unit, 2.2 * unit]) * (1 - reach) + 0.03 * unit * np.array(
         [np.sin(9 * share), np.cos(7 * share)]
     )
-    angle = np.radians(24 if kind == "hand mouth" else -12) + 0.1 * np.sin(5 * share)
+    angle = np.radians(-12 if kind == "hand brow" else 24) + 0.1 * np.sin(5 * share)
     linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     matrix = np.column_stack([linear, goal + away - linear @ grip])
     # The forearm goes on to the edge of the frame.

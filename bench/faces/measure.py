@@ -57,7 +57,7 @@ def measure(
     hidden: Sequence[np.ndarray] | None = None,
     identity_every: int = 3,
 ) -> dict[str, float]:
-    """Measure neighbouring frames.
+    """Measure neighbouring frames; nothing but `outside` is known when there are fewer than two.
 
     Args:
         pairs: source and result of each frame.
@@ -110,6 +110,8 @@ def measure(
             inner = cv2.erode(covered.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
             covered = inner if inner.sum() > 0.4 * covered.sum() else covered
             clip.painted.append((int((changed[covered] > 24).sum()), int(covered.sum())))
+    if len(clip.points) < 2:
+        return {"outside": float(clip.outside)}
     return _summary(clip, hidden is not None)
 
 

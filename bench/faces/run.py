@@ -49,7 +49,7 @@ from recaster.media.faces.sheet import head_tile, joined
 from recaster.media.video import ColorTags, Image, VideoFacts, VideoWriter, find_shots, probe, read_frames
 
 HERE = Path(__file__).resolve().parent
-MOST_FRAMES = 66
+MOST_FRAMES = 72
 MOMENTS, NEIGHBOURS = 12, 24
 FAULTY = "talk 250"
 """The clip to which faults are done."""

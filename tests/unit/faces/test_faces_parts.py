@@ -18,7 +18,7 @@ from recaster.media.faces.contours import OVAL
 from recaster.media.faces.expressions import reference_weights
 from recaster.media.faces.follow import follow_face
 from recaster.media.faces.hands import HandFinder, hands_mask
-from recaster.media.faces.light import fit_brightness, luma, relight, skin_texels
+from recaster.media.faces.light import facing_texels, fit_brightness, luma, relight, skin_texels
 from recaster.media.faces.mesh import (
     drawn_from_layout,
     extended,
@@ -31,8 +31,11 @@ from recaster.media.faces.mesh import (
 from recaster.media.faces.networks import FaceDetector
 from recaster.media.faces.occlusion import hidden_share, hidden_texels
 from recaster.media.faces.reshape import REACH, Reshaper, held_landmarks, shape_offsets
-from recaster.media.faces.suitability import kept_texels, look_of
+from recaster.media.faces.suitability import hair_over_turns, hair_texels, kept_texels, look_of
 from recaster.media.video import Image
+from recaster.remix.analysis import SourceAnalysis
+from recaster.remix.measuring import measure
+from recaster.service.recommendations.remixability import assess
 
 pytestmark = pytest.mark.unit
 
@@ -330,14 +333,63 @@ def test_hair_that_falls_into_the_face_stays_and_brows_do_not(picture: Image, po
     bare = unwrapped(picture, points, 80)
     places = (face_mesh().layout * 80).astype(int)
     brow, other, cheek = places[105], places[334], places[280]
-    assert kept_texels(bare, look_of(bare), look_of(bare))[brow[1], brow[0]] == 0
+    assert hair_texels(bare)[brow[1], brow[0]] == 0
     fringed = bare.copy()
     fringed[: brow[1] + 6, : places[9][0] - 4] = (22, 24, 28)
-    kept = kept_texels(fringed, look_of(fringed), look_of(bare))
-    assert kept[brow[1], brow[0]] > 0.8
-    assert kept[brow[1] - 5, brow[0] + 4] > 0.8
-    assert kept[other[1], other[0]] < 0.1
+    hair = hair_texels(fringed)
+    assert hair[brow[1], brow[0]] == 1
+    assert hair[brow[1] - 5, brow[0] + 4] == 1
+    assert hair[other[1], other[0]] == 0
+    assert hair[cheek[1], cheek[0]] == 0
+
+
+def test_hair_is_looked_at_again_when_the_head_turns(picture: Image, points: np.ndarray) -> None:
+    bare = unwrapped(picture, points, 80)
+    brow = (face_mesh().layout[105] * 80).astype(int)
+    fringed = bare.copy()
+    fringed[: brow[1] + 6, : brow[0] + 8] = (22, 24, 28)
+    yaw = np.repeat([0.0, 10.0, 20.0], 4).astype(np.float32)
+    textures = np.stack([bare] * 4 + [bare] * 4 + [fringed] * 4)
+    yaw[6] = 15.0
+    hair = hair_over_turns(textures, yaw)[:, brow[1] - 4, brow[0]]
+    assert hair[0] == 0
+    assert hair[9] > 200
+    assert 50 < hair[6] < 200
+
+
+def test_the_side_turned_away_is_not_looked_at() -> None:
+    ahead, turned = (facing_texels(rotation(yaw, 0, 0).astype(np.float32), 80) for yaw in (0.0, 45.0))
+    left, right = ((face_mesh().layout[index] * 80).astype(int) for index in (117, 346))
+    sides = [float(turned[at[1], at[0]]) for at in (left, right)]
+    assert min(ahead[left[1], left[0]], ahead[right[1], right[0]]) > 0.9
+    assert max(sides) > 0.9
+    assert min(sides) < 0.7
+
+
+def test_a_microphone_before_the_chin_is_seen_and_kept(picture: Image, points: np.ndarray) -> None:
+    bare = unwrapped(picture, points, 160)
+    held = picture.copy()
+    top = points[175, :2]
+    radius = round(0.09 * float(np.ptp(points[:, 0])))
+    cv2.circle(held, [int(value) for value in top], radius, (40, 38, 38), -1)
+    cv2.line(held, [int(value) for value in top], [int(top[0]), picture.shape[0]], (40, 38, 38), radius)
+    before = unwrapped(held, points, 160)
+    assert not look_of(bare).chin
+    assert look_of(before).chin
+    assert not look_of(before).beard
+    kept = kept_texels(before, look_of(before), look_of(bare))
+    chin, cheek = ((face_mesh().layout[index] * 160).astype(int) for index in (175, 50))
+    assert kept[chin[1], chin[0]] > 0.9
     assert kept[cheek[1], cheek[0]] < 0.1
+    assert kept_texels(before, look_of(before), look_of(before))[chin[1], chin[0]] < 0.1
+    said = judge(track_of(np.repeat(points[None], 30, axis=0), texture=before))
+    assert said.level == "limited"
+    assert "chin" in said.reasons[0]
+    facts = facts_of(picture, 30)
+    faces = FaceAnalysis((track_of(np.repeat(points[None], 30, axis=0), texture=before),), "face1")
+    measured = measure(SourceAnalysis("0" * 64, facts, (), (), faces))
+    assert measured.face_wears == ("something dark before the chin",)
+    assert assess(measured).score < assess(replace(measured, face_wears=())).score
 
 
 @pytest.mark.parametrize(("thick", "side"), [(4, 80), (2, 160)])

@@ -26,7 +26,7 @@ LOW_BAND = 0.07
 """Spread of the coarse band over the width of the face."""
 GRAIN_SPREAD = 1.0
 """Pixels; what is finer than that is taken for grain."""
-MOST_GRAIN = 2.5
+MOST_GRAIN = 2.0
 """Grain is cut off at so many of its standard deviations: beyond them it is a line."""
 _FIRST_BLUR = 0.7
 _STRONG_EDGES = 95

@@ -6,6 +6,7 @@ One pass over the clip; it keeps landmarks and small textures, never frames. It 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,16 @@ from numpy.typing import NDArray
 
 from recaster.media.faces.analysis import TEXTURE, FaceTrack
 from recaster.media.faces.hands import HandFinder, HandPoints, hands_mask
-from recaster.media.faces.mesh import Points, Poses, expression, poses_of, texture_map, unwrapped
+from recaster.media.faces.mesh import (
+    Points,
+    Poses,
+    control_points,
+    expression,
+    face_mesh,
+    poses_of,
+    texture_map,
+    unwrapped,
+)
 from recaster.media.faces.occlusion import hidden_share, hidden_texels
 from recaster.media.progress import Progress, silent
 from recaster.media.video import FrameReader, Image, VideoFacts, read_frames
@@ -26,6 +36,10 @@ JUMP = 0.12
 """Movement from one frame to the next, over the face's width, that is a cut or too fast to be averaged over."""
 _FLOW_WIDTH = 160.0
 _MOST_DISAGREEMENT = 0.7
+_ANCHORS = 160
+"""Places of movement; those between them go with their neighbours."""
+_ANCHOR_REACH = 0.02
+_LEAST_TRUSTED = 0.3
 _PROBES = 10
 _MOST_HIDDEN_PROBE = 0.06
 
@@ -182,14 +196,28 @@ def _flow(before: Image, now: Image, points: Points, later: Points) -> NDArray[n
         return own
     scale = min(1.0, _FLOW_WIDTH / max(float(np.ptp(points[:, 0])), 1.0))
     small = [cv2.resize(one[region], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for one in (before, now)]
-    start = np.ascontiguousarray((points[:, :2] - np.array([left, top], np.float32)) * scale)
-    guess = np.ascontiguousarray(start + own * scale)
+    anchors, spread = _anchors()
+    start = np.ascontiguousarray((points[anchors, :2] - np.array([left, top], np.float32)) * scale)
+    guess = np.ascontiguousarray(start + own[anchors] * scale)
     forth, found = _moved(small[0], small[1], start, guess)
     back, returned = _moved(small[1], small[0], forth, start)
     off = np.linalg.norm(back - start, axis=1)
     strayed = np.linalg.norm(forth - guess, axis=1)
     trusted = found & returned & (off < _MOST_DISAGREEMENT) & (strayed < 8)
-    return np.where(trusted[:, None], (forth - start) / scale, own).astype(np.float32)
+    shares = spread * trusted
+    total = shares.sum(axis=1, keepdims=True)
+    seen = shares @ ((forth - start) / scale) / np.maximum(total, 1e-6)
+    return np.where(total > _LEAST_TRUSTED, seen, own).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _anchors() -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The landmarks under which movement is looked for, and how much each of them says of each landmark, (468, anchors)."""
+    anchors = control_points(_ANCHORS)
+    layout = face_mesh().layout[:468]
+    distance = np.linalg.norm(layout[:, None] - layout[anchors][None], axis=-1)
+    shares = np.exp(-((distance / _ANCHOR_REACH) ** 2))
+    return anchors, np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
 
 
 def _moved(

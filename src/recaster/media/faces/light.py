@@ -25,6 +25,8 @@ stand in another scene as pale patches."""
 MOST_REST = 1.0
 MOST_GAIN = 1.3
 """Largest change of log brightness."""
+LEAST_FACING = 0.35
+"""Cosine between a surface and the camera's axis from which on its colours are trusted."""
 COLOR_SPREAD = 0.07
 """Width of the colour's low pass over the texture's side."""
 LEAST_COLOR, MOST_COLOR = 0.2, 1.1
@@ -103,6 +105,15 @@ def harmonics(size: int) -> NDArray[np.float32]:
     nx, ny, nz = normal.T
     terms = [np.ones_like(nx), nx, ny, nz, nx * ny, nx * nz, ny * nz, nx * nx - ny * ny, 3 * nz * nz - 1]
     return np.stack(terms, axis=1).astype(np.float32)
+
+
+def facing_texels(turn: NDArray[np.float32], size: int) -> Plane:
+    """How much of each texel a camera sees of a head turned by a rotation (3, 3), 0–1, (size, size).
+
+    The side turned away lies behind the nose and the other cheek: its colours are those of the background.
+    """
+    toward = harmonics(size)[:, 1:4] @ turn[2]
+    return np.asarray(np.clip(toward / LEAST_FACING, 0, 1).reshape(size, size), np.float32)
 
 
 @lru_cache(maxsize=4)

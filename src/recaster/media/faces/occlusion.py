@@ -12,7 +12,7 @@ from recaster.media.faces.contours import BROWS, LIDS, OUTER_LIPS
 from recaster.media.faces.light import filled_texels, oval_texels
 from recaster.media.faces.mesh import Plane
 
-MOST_HIDDEN = 0.30
+MOST_HIDDEN = 0.5
 """Share of the face from which on the landmarks are a guess and the source's own face stays."""
 _SCALE = np.array([16.0, 7.0, 7.0], np.float32)
 """Differences in L, a and b that count as one."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.faces.contours import EYES, INNER_LIPS, LIDS, OVAL
-from recaster.media.faces.mesh import Plane, Points, face_mesh
+from recaster.media.faces.mesh import Plane, Points, control_points, face_mesh
 from recaster.media.video import Image
 
 DEPTH_SHARE = 0.5
@@ -20,7 +20,8 @@ REACH = 1.75
 _STILL_RINGS = (1.5, 1.85)
 _HELD_REACH = 0.06
 """Over the layout's side."""
-_CELL = 12
+_LEAST_CELL, _CELLS = 12, 18
+"""Pixels of a cell of the grid, and cells over the height of a face."""
 _CONTROL_POINTS = 92
 
 
@@ -67,22 +68,11 @@ def held_landmarks(hidden: NDArray[np.uint8], glasses: bool) -> NDArray[np.float
     return held
 
 
-def control_points() -> NDArray[np.int32]:
-    """Landmarks spread evenly over the mesh (farthest first), the oval's every second one among them."""
-    layout = face_mesh().layout[:468]
-    chosen = list(OVAL[::2])
-    distance = np.min(np.linalg.norm(layout[:, None] - layout[chosen][None], axis=-1), axis=1)
-    while len(chosen) < _CONTROL_POINTS:
-        chosen.append(int(np.argmax(distance)))
-        distance = np.minimum(distance, np.linalg.norm(layout - layout[chosen[-1]], axis=1))
-    return np.asarray(chosen, np.int32)
-
-
 class Reshaper:
     """Bends crops of one clip."""
 
     def __init__(self) -> None:
-        self._controls = control_points()
+        self._controls = control_points(_CONTROL_POINTS)
 
     def bend(self, image: Image, points: Points, target: Points) -> Image:
         """Move the picture under `points` to `target`; beyond `REACH` times the oval every pixel stays the same.
@@ -97,9 +87,10 @@ class Reshaper:
         moved = np.concatenate([(points - target)[self._controls, :2], np.zeros_like(rings)]).astype(np.float64)
         size = float(np.ptp(oval[:, 1]))
         height, width = image.shape[:2]
+        cell = max(_LEAST_CELL, round(size / _CELLS))
         rows, columns = np.meshgrid(
-            np.arange(0, height + _CELL, _CELL, dtype=np.float32),
-            np.arange(0, width + _CELL, _CELL, dtype=np.float32),
+            np.arange(0, height + cell, cell, dtype=np.float32),
+            np.arange(0, width + cell, cell, dtype=np.float32),
             indexing="ij",
         )
         grid = np.stack([columns.ravel(), rows.ravel()], axis=1)
@@ -109,7 +100,7 @@ class Reshaper:
         fine = np.asarray(
             cv2.warpAffine(
                 shift,
-                np.array([[1 / _CELL, 0, 0], [0, 1 / _CELL, 0]]),
+                np.array([[1 / cell, 0, 0], [0, 1 / cell, 0]]),
                 (width, height),
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             ),

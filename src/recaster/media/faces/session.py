@@ -29,7 +29,7 @@ from recaster.media.faces.mesh import Plane, Points, drawn_from_layout, layout_m
 from recaster.media.faces.occlusion import MOST_HIDDEN, hidden_share
 from recaster.media.faces.persona import Persona
 from recaster.media.faces.reshape import Reshaper, held_landmarks, shape_offsets
-from recaster.media.faces.suitability import MOST_YAW, kept_texels, look_of
+from recaster.media.faces.suitability import MOST_YAW, hair_over_turns, kept_texels, look_of
 from recaster.media.video import Image
 
 FADE_SECONDS = 0.17
@@ -76,14 +76,15 @@ class BlendedSession:
                 f"The face on camera is turned more than {MOST_YAW:.0f}° to the side, narrower than {LEAST_WIDTH:.0f} "
                 f"pixels or hidden by more than {100 * MOST_HIDDEN:.0f} % all the time. Pick another source."
             )
-        seen = [unwrapped(probe.image, probe.points, MASK) for probe in face.probes]
+        seen = [unwrapped(probe.image, probe.points, MASK, whole=False) for probe in face.probes]
         usual, first = np.median(seen, axis=0).astype(np.uint8), persona.references[0]
-        look, worn = look_of(usual), look_of(unwrapped(first.image, first.landmarks, MASK))
+        look, worn = look_of(usual), look_of(unwrapped(first.image, first.landmarks, MASK, whole=False))
         self._kept = kept_texels(usual, look, worn)
         self._held = held_landmarks(face.hidden, look.glasses)
-        if self._kept.any():
-            small = np.round(255 * cv2.resize(self._kept, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA))
-            face = replace(face, hidden=np.maximum(face.hidden, small.astype(np.uint8)))
+        hair = hair_over_turns(face.textures, face.poses.degrees[:, 0])
+        self._hidden = np.maximum(face.hidden, hair)
+        small = np.round(255 * cv2.resize(self._kept, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA))
+        face = replace(face, hidden=np.maximum(self._hidden, small.astype(np.uint8)))
         self._rows = {int(frame): row for row, frame in enumerate(face.frames)}
         self._offsets = shape_offsets(shape_at_rest(persona, face), persona.shape, generator.shape_transfer)
         self._reshaper = Reshaper()
@@ -126,20 +127,21 @@ class BlendedSession:
         seen = self._seen(bent[top:bottom, left:right], target - np.array([left, top, 0], np.float32), row)
         view = seen.view
         drawn = self._generator.generate(view)
-        picture = sharpened(drawn.picture, self._sharpening)
+        box = _shown(seen.mask)
+        place = view.image[box]
+        picture = sharpened(drawn.picture[box], self._sharpening)
         if self._grain > 0.02:
-            picture = picture + grain_of(view.image, self._most_grain) * (self._grain * seen.skin)[..., None]
-        width = float(np.ptp(points[:, 0]))
-        bent[top:bottom, left:right] = blended(
-            view.image, picture, seen.mask * drawn.coverage * np.float32(alpha), seen.tone * np.float32(alpha), width
-        )
+            picture = picture + grain_of(place, self._most_grain) * (self._grain * seen.skin[box])[..., None]
+        width, share = float(np.ptp(points[:, 0])), np.float32(alpha)
+        mask, tone = seen.mask[box] * drawn.coverage[box] * share, seen.tone[box] * share
+        bent[top:bottom, left:right][box] = blended(place, picture, mask, tone, width)
         return bent
 
     def _seen(self, image: Image, points: Points, row: int) -> _Seen:
         """What the generator sees, and the masks in its pixels."""
         layout, on_mesh = layout_map(points, image.shape[:2])
         view = FaceView(image, points, layout, on_mesh, row)
-        hidden = cv2.resize(self._face.hidden[row], (MASK, MASK), interpolation=cv2.INTER_LINEAR)
+        hidden = cv2.resize(self._hidden[row], (MASK, MASK), interpolation=cv2.INTER_LINEAR)
         shown = (1 - hidden.astype(np.float32) / 255) * (1 - self._kept) * self._mask.face
         if not self._own_mouth:
             shown *= self._mask.inside
@@ -185,6 +187,16 @@ class BlendedSession:
             return 0.0
         off = [abs(edge_spread(sharpened(drawn, amount), mask) - wanted) for amount in (0.0, *SHARPENINGS)]
         return (0.0, *SHARPENINGS)[int(np.argmin(off))]
+
+
+def _shown(mask: Plane) -> tuple[slice, slice]:
+    """Rows and columns in which a face shows, with a little around them."""
+    edges = []
+    for axis in (1, 0):
+        used = np.flatnonzero(mask.max(axis=axis) > 0)
+        low, high = (int(used[0]), int(used[-1])) if used.size else (0, 0)
+        edges.append(slice(max(0, low - 4), high + 5))
+    return edges[0], edges[1]
 
 
 def own_eyes(face: FollowedFace) -> NDArray[np.float32]:

@@ -28,7 +28,7 @@ from recaster.media.overlays.inking import (
     rgb,
 )
 from recaster.media.overlays.looks import LineLook
-from recaster.media.overlays.model import Box, TextStyle
+from recaster.media.overlays.model import Box, Stroke, TextStyle
 from recaster.media.overlays.networks import Quad
 from recaster.media.overlays.typesetting import (
     DEFAULT_FACE,
@@ -53,7 +53,11 @@ _DOUBT = 0.05
 """Agreement that a face may lack against the best one and still be the right one."""
 _ENOUGH_LETTERS = 6
 """Letters from which a face is told well."""
-_PLAUSIBLE = 0.45
+_EXPLAINED = 0.9
+"""Agreement from which nothing about the letters is left to explain."""
+_EXACT = 0.57
+"""Agreement from which every pixel of the drawn letters is one of the seen ones."""
+_PLAUSIBLE = 0.35
 """Agreement below which the words as read are not what stands there: their place is then taken from the pixels."""
 _AS_GOOD = 0.2
 """Difference of edges, in em, that does not tell one alignment from another."""
@@ -231,14 +235,15 @@ def _described(one: _Compared, face: Face, frame_size: tuple[int, int]) -> Block
         setting.size,
         takes_turns=active is not None,
     )
-    fill = find_fill(lettering, one.fill) if leader.is_set else leader.look.ink.fill
+    fill = find_fill(lettering, one.fill) if leader.is_set else one.fill
     rim = find_rim(lettering, fill) if leader.is_set else None
-    stroke = as_stroke(rim)
+    stroke = as_stroke(rim) if rim is not None else _seen_stroke(leader)
     slab_color = leader.look.ink.slab if rim is None or stroke is not None else rim.color
     backing = _backing(lines, one.leader, slab_color) if stroke is None else None
     opacity, shadow = 1.0, None
-    if backing is None and leader.is_set:
+    if backing is None and leader.fit.agreement >= _EXACT:
         opacity, fill = find_opacity(lettering, fill, stroke.width if stroke else 0.0)
+    if backing is None and leader.is_set:
         shadow = find_shadow(lettering, opacity) if stroke is None else None
     style = TextStyle(
         font=setting.face.font,
@@ -258,6 +263,16 @@ def _described(one: _Compared, face: Face, frame_size: tuple[int, int]) -> Block
     )
     quads = tuple(shifted(_quad(line, stroke.width if stroke else 0.0), *one.block.at) for line in lines)
     return BlockLook(style, _box(lines, quads, backing, one.block.at, frame_size), quads)
+
+
+def _seen_stroke(line: _SetLine) -> Stroke | None:
+    """The outline as the reader has it, for letters that no face explains or that are see-through with their outline."""
+    ink = line.look.ink
+    if ink.stroke is None or line.fit.agreement >= _EXPLAINED:
+        return None
+    if float(np.linalg.norm(ink.stroke - ink.fill)) < 2.5 * _NEAR:
+        return None
+    return Stroke(rgb(ink.stroke), round(ink.stroke_width, 1))
 
 
 def _set_lines(one: _Compared, face: Face) -> list[_SetLine]:
@@ -312,8 +327,9 @@ def _backing(lines: Sequence[_SetLine], leader: int, color: Color | None) -> Bac
                 setting.size,
             )
         )
-    if color is not None:
-        return find_slab(backed, color)
+    opaque = None if color is None else find_slab(backed, color)
+    if opaque is not None:
+        return opaque
     look = lines[leader].look
     return find_glass(backed[leader], look.level, look.extent, look.seen.top)
 
@@ -331,7 +347,7 @@ def _active_fill(active: ActiveLook | None, lettering: Lettering, fill: Color) -
 
 def _quad(line: _SetLine, rim: float) -> Quad:
     """Around a line's letters, in the frame."""
-    if not line.is_set:
+    if line.fit.agreement < _EXACT:
         return line.look.quad
     setting = line.fit.setting
     left, top, right, bottom = typesetter().ink_box(line.look.text, setting)
