@@ -26,6 +26,7 @@ from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.media.overlays import OverlayTrack, RapidTextReader, TemporalEraser, TextModels
 from recaster.media.video import read_frames
+from recaster.media.video.model import Shot, VideoFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +126,15 @@ def measure(item: Item, tracks: tuple[OverlayTrack, ...], known: Known, pictures
 
 def read_tracks(item: Item) -> tuple[OverlayTrack, ...]:
     """What the product's reader finds."""
+    return read_tracks_of(item.burned, item.facts(), item.shots())
+
+
+def read_tracks_of(clip: Path, facts: VideoFacts, shots: tuple[Shot, ...]) -> tuple[OverlayTrack, ...]:
+    """The same of any clip."""
     store = ModelStore(Settings().folder("models"))
     models = store.paths()
     reader = RapidTextReader(TextModels(models["text_detector"], models["text_recogniser"]))
-    return reader.read_clip(item.burned, item.facts(), item.shots())
+    return reader.read_clip(clip, facts, shots)
 
 
 def table(rows: list[Row]) -> Iterator[str]:
