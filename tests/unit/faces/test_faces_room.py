@@ -23,6 +23,8 @@ from recaster.media.faces import (
     similarity,
 )
 from recaster.media.faces.contours import OVAL
+from recaster.media.faces.follow import follow_face
+from recaster.media.faces.session import own_eyes
 from recaster.media.video import Image
 
 pytestmark = pytest.mark.unit
@@ -72,6 +74,25 @@ def test_pixels_outside_the_face_and_the_given_image_stay_the_same(
     np.testing.assert_array_equal(picture, before)
     np.testing.assert_array_equal(result[~inside], picture[~inside])
     assert (result[inside] != picture[inside]).any()
+
+
+def test_small_faces_get_the_personas_eyes_and_large_or_closed_ones_keep_theirs(
+    models: FaceModels, picture: Image, points: np.ndarray, tmp_path: Path
+) -> None:
+    scale = 80 / float(np.ptp(points[:, 0]))
+    small = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    small = small[: small.shape[0] // 2 * 2, : small.shape[1] // 2 * 2]
+    clip = written(tmp_path / "small.mp4", [small] * FRAMES)
+    near = written(tmp_path / "large.mp4", [picture] * FRAMES)
+    few = np.arange(12)
+    blink = np.repeat((points * np.float32(scale))[None], len(few), axis=0)
+    for upper, lower in ((159, 145), (386, 374)):
+        blink[3:9, upper] = blink[3:9, lower]
+    shares = own_eyes(follow_face(clip, analysis_of(few, blink).tracks[0], facts_of(small)))
+    assert shares[[0, 11]].min() > 0.8
+    assert shares[5] < 0.1
+    large = still(points, few).tracks[0]
+    assert own_eyes(follow_face(near, large, facts_of(picture))).max() == 0
 
 
 def test_the_same_frames_give_the_same_pixels(

@@ -8,15 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recaster.media.overlays._letters import (
-    Letters,
-    Samples,
-    band,
-    grown,
-    painted,
-    touching,
-    with_holes_filled,
-)
+from recaster.media.overlays._letters import Letters, Samples
+from recaster.media.overlays._shapes import band, grown, painted, touching, with_holes_filled
 from recaster.media.overlays.model import Color, OverlayLine, OverlayTrack, Slab
 from recaster.media.video.model import Image, Mask
 
