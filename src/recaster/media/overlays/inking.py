@@ -39,7 +39,9 @@ _LEAST_VARIETY = 6.0
 _LEAST_SLOPE = 0.15
 """Share of what is behind letters that has to be seen in them."""
 _EVEN = 0.85
-"""Share of the letters' pixels in one colour from which they are opaque."""
+"""Share of the letters' pixels in one colour from which they are most likely opaque."""
+_LEAST_KINSHIP_OF_EVEN = 0.6
+"""The same of letters that are nearly of one colour."""
 _LEAST_KINSHIP = 0.25
 """Correlation with what is behind them that see-through letters have at least."""
 _CLEAR = 0.9
@@ -164,8 +166,9 @@ def find_opacity(lettering: Lettering, fill: Color, rim: float) -> tuple[float, 
     """
     inner = lettering.inner
     seen = lettering.pixels(inner).reshape(-1, 3)
-    if lettering.takes_turns or float((np.linalg.norm(seen - fill, axis=1) < _ALIKE).mean()) > _EVEN:
+    if lettering.takes_turns:
         return 1.0, fill
+    even = float((np.linalg.norm(seen - fill, axis=1) < _ALIKE).mean()) > _EVEN
     weights = np.asarray(lettering.distance >= rim + 1.5, np.float32)
     sigma = max(1.5, 0.1 * lettering.em)
     inner = inner & (cv2.GaussianBlur(weights, (0, 0), sigma) > 0.01)
@@ -174,7 +177,8 @@ def find_opacity(lettering: Lettering, fill: Color, rim: float) -> tuple[float, 
     guess = np.stack([_filled(picture, weights, sigma)[inner] for picture in lettering.pictures]).reshape(-1, 3)
     seen = lettering.pixels(inner).reshape(-1, 3)
     slope, kinship = _line(guess, seen)
-    if float(guess.std(axis=0).mean()) < _LEAST_VARIETY or slope < _LEAST_SLOPE or kinship < _LEAST_KINSHIP:
+    related = kinship >= (_LEAST_KINSHIP_OF_EVEN if even else _LEAST_KINSHIP)
+    if float(guess.std(axis=0).mean()) < _LEAST_VARIETY or slope < _LEAST_SLOPE or not related:
         return 1.0, fill
     through = slope / max(_trust(lettering, weights, sigma, inner), 0.5)
     # No paint is brighter than white or darker than black.

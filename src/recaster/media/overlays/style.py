@@ -53,6 +53,8 @@ _DOUBT = 0.05
 """Agreement that a face may lack against the best one and still be the right one."""
 _ENOUGH_LETTERS = 6
 """Letters from which a face is told well."""
+_SEARCHED = 0.9
+"""How far around the place of a line its letters are looked for, in em."""
 _EXPLAINED = 0.9
 """Agreement from which nothing about the letters is left to explain."""
 _EXACT = 0.57
@@ -136,7 +138,30 @@ class _SetLine:
 def describe(blocks: Sequence[SeenBlock], frame_size: tuple[int, int]) -> list[BlockLook]:
     """The looks of all blocks of a clip, in their order. `frame_size` is width and height."""
     found = [_compared(block) for block in blocks]
-    return [_described(one, _face_of(one, found), frame_size) for one in found]
+    looks = [_described(one, _face_of(one, found), frame_size) for one in found]
+    return [_with_shadow_of_kin(look, looks) for look in looks]
+
+
+def _with_shadow_of_kin(look: BlockLook, others: Sequence[BlockLook]) -> BlockLook:
+    """A look with the shadow that others of its kind have: on a busy scene a single one may not be told from it."""
+    style = look.style
+    if style.shadow is not None or style.stroke is not None or style.slab is not None:
+        return look
+    kin = [other.style.shadow for other in others if other is not look and _are_kin(style, other.style)]
+    cast = [shadow for shadow in kin if shadow is not None]
+    if not cast or 2 * len(cast) < len(kin):
+        return look
+    return replace(look, style=replace(style, shadow=cast[0]))
+
+
+def _are_kin(one: TextStyle, other: TextStyle) -> bool:
+    return (
+        (one.font, one.weight) == (other.font, other.weight)
+        and abs(one.size - other.size) < 0.08 * one.size
+        and float(np.linalg.norm(np.subtract(one.fill, other.fill))) < _NEAR
+        and other.stroke is None
+        and other.slab is None
+    )
 
 
 def _compared(block: SeenBlock) -> _Compared:
@@ -159,10 +184,20 @@ def _compared(block: SeenBlock) -> _Compared:
 
 
 def _seen(look: LineLook, fill: Color, active: ActiveLook | None) -> Seen:
+    """What a line's pictures show of letters of a colour, where its letters can be."""
+    height, width = look.seen.pictures[0].shape[:2]
+    own, found, room = _letters_box(look), _found_box(look), _SEARCHED * look.em
+    rows = slice(max(0, int(min(own[1], found[1]) - room)), min(height, int(max(own[3], found[3]) + room) + 1))
+    columns = slice(max(0, int(min(own[0], found[0]) - room)), min(width, int(max(own[2], found[2]) + room) + 1))
+    pictures = [np.ascontiguousarray(picture[rows, columns]) for picture in look.seen.pictures]
     if active is None:
-        return seen_coverage(look.seen.pictures, fill, look.em)
-    boxed = None if active.slab is None else np.array(active.slab[::-1], np.float32)
-    return seen_in_turns(look.seen.pictures, fill, look.em, boxed)
+        part = seen_coverage(pictures, fill, look.em)
+    else:
+        boxed = None if active.slab is None else np.array(active.slab[::-1], np.float32)
+        part = seen_in_turns(pictures, fill, look.em, boxed)
+    seen = Seen(np.zeros((height, width), np.float32), np.ones((height, width), np.bool_))
+    seen.cover[rows, columns], seen.known[rows, columns] = part.cover, part.known
+    return seen
 
 
 def _letters_box(look: LineLook) -> Box:
