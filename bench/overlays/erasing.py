@@ -35,6 +35,7 @@ from recaster.media.overlays import (
     push_pull,
 )
 from recaster.media.video import read_frames
+from recaster.media.video.model import Shot, VideoFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +135,15 @@ def measure(item: Item, tracks: tuple[OverlayTrack, ...], known: Known, fill: Fi
 
 def read_tracks(item: Item) -> tuple[OverlayTrack, ...]:
     """What the product's reader finds."""
+    return read_tracks_of(item.burned, item.facts(), item.shots())
+
+
+def read_tracks_of(clip: Path, facts: VideoFacts, shots: tuple[Shot, ...]) -> tuple[OverlayTrack, ...]:
+    """The same of any clip."""
     store = ModelStore(Settings().folder("models"))
     models = store.paths()
     reader = RapidTextReader(TextModels(models["text_detector"], models["text_recogniser"]))
-    return reader.read_clip(item.burned, item.facts(), item.shots())
+    return reader.read_clip(clip, facts, shots)
 
 
 def table(rows: list[Row]) -> Iterator[str]:

@@ -5,12 +5,12 @@ It reads single frames that it is given and decides nothing; see `recaster.remix
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from recaster.media.faces import FaceTrack, Persona, similarity
-from recaster.media.overlays import Box, Point, TextLayout
+from recaster.media.overlays import Box, OverlayTrack, Point, TextLayout, appearance
 from recaster.media.quality import Measure, at_least, at_most, text_similarity
 from recaster.media.video import Image
 from recaster.remix.analysis import SourceAnalysis
@@ -27,16 +27,15 @@ _MARGIN = 0.2
 
 
 def inspected_texts(analysis: SourceAnalysis, plan: RemixPlan) -> dict[int, list[PlannedOverlay]]:
-    """One frame for each overlay, in the middle of its life, or of the time it stands before a swapped face."""
+    """One frame for each overlay in which it stands complete, where it stays before a swapped face if it does so."""
     tracks = {track.id: track for track in analysis.overlays}
     faces = [analysis.faces.track(face.track_id) for face in plan.faces if face.action == "swap"]
     frames: dict[int, list[PlannedOverlay]] = {}
     for overlay in plan.overlays:
         track = tracks[overlay.track_id]
         crossed = [frame for face in faces for frame in crossing_frames(track, face, 0.0)]
-        whole = (track.first_frame, track.last_frame)
-        seen = crossed if overlay.action == "keep" and crossed else whole
-        frames.setdefault((seen[0] + seen[-1]) // 2, []).append(overlay)
+        seen = crossed if overlay.action == "keep" and crossed else range(track.first_frame, track.last_frame + 1)
+        frames.setdefault(_fullest(track, seen), []).append(overlay)
     return frames
 
 
@@ -48,6 +47,18 @@ def inspected_faces(analysis: SourceAnalysis, plan: RemixPlan) -> dict[int, tupl
         for track in swapped
         for position in _spread(len(track.frames), IDENTITY_SAMPLES)
     }
+
+
+def _fullest(track: OverlayTrack, frames: Sequence[int]) -> int:
+    """The frame in which most of a block that fades, pops or is typed can be seen; of several the one in the middle."""
+
+    def shows(frame: int) -> float:
+        look = appearance(track, frame)
+        return 0.0 if look is None else look.alpha * look.scale * look.shown
+
+    most = max(shows(frame) for frame in frames)
+    complete = [frame for frame in frames if shows(frame) == most]
+    return complete[len(complete) // 2]
 
 
 class TextInspection:

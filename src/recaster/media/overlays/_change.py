@@ -23,7 +23,7 @@ _SURE, _FAINT = 16.0, 8.0
 """Change, in code values, from which a pixel is ink; and from which it is where it touches such a one."""
 _RESTLESS = 0.3
 """Share of changed pixels beside the text from which on the scene itself moves too much to tell."""
-_STEADY = 2.5
+_STEADY = 4.0
 """How much more than during its life ink changes at its ends."""
 
 
@@ -44,6 +44,8 @@ class Change:
 
     ink: Mask
     """255 where something changed that belongs to the text or touches it."""
+    told: NDArray[np.bool_]
+    """Where the comparison can be trusted: both pictures are seen, and too little else moves."""
     silent: NDArray[np.bool_]
     """Where the comparison can be trusted and finds nothing near."""
 
@@ -72,23 +74,35 @@ def change_of(pairs: list[Pair], inside: Mask, restless: Plane, size: float) -> 
     near = grown(inside, 0.35 * size)
     beside = np.asarray((near == 0) & known, np.float32)
     side = 2 * max(8, round(2.0 * size)) + 1
-    moving = cv2.blur(beside * ((least > _FAINT) & (restless > 0.5 * _FAINT)), (side, side))
+    moves = np.asarray((beside * (least > _FAINT)) * 255, np.uint8)
+    moving = cv2.blur(np.asarray((moves & ~marks(moves, size)) > 0, np.float32), (side, side))
     looked = cv2.blur(beside, (side, side))
-    told = known & (moving < _RESTLESS * np.maximum(looked, 1e-6)) & (looked > 0.01)
+    # With one end only, all that moved once since looks like ink.
+    most = _RESTLESS if len(amounts) > 1 else 0.5 * _RESTLESS
+    told = known & (moving < most * np.maximum(looked, 1e-6)) & (looked > 0.01)
     faint = np.asarray((told & steady & (least > _FAINT)) * 255, np.uint8)
     sure = np.where(least > _SURE, faint, np.uint8(0))
     sure = np.asarray(cv2.morphologyEx(sure, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
     any_change = np.asarray((least > _FAINT) * 255, np.uint8)
     any_change = np.asarray(cv2.morphologyEx(any_change, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
-    return Change(touching(faint, sure), told & (grown(any_change, 2) == 0))
+    return Change(touching(faint, sure), told, told & (grown(any_change, 2) == 0))
+
+
+def marks(mask: Mask, size: float) -> Mask:
+    """The parts of a mask that are full and about as high as letters of that size: emoji, not what moves behind text."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    area, width, height = (stats[:, n] for n in (cv2.CC_STAT_AREA, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT))
+    keep = (area > 0.1 * size * size) & (area > 0.35 * width * height) & (height < 2.0 * size)
+    keep[0] = False
+    return np.asarray(keep[labels] * 255, np.uint8)
 
 
 def _difference(pair: Pair) -> Plane:
     """Largest difference over the channels, least over small shifts of the bare picture."""
     height, width = pair.full.shape[:2]
     least = np.full((height, width), 255, np.uint8)
-    for dy in range(2 * SHIFT + 1):
-        for dx in range(2 * SHIFT + 1):
+    for dy in range(0, 2 * SHIFT + 1, SHIFT):
+        for dx in range(0, 2 * SHIFT + 1, SHIFT):
             apart = cv2.absdiff(pair.full, pair.bare[dy : dy + height, dx : dx + width])
             blue, green, red = cv2.split(apart)
             least = np.asarray(cv2.min(least, cv2.max(cv2.max(blue, green), red)), np.uint8)

@@ -101,10 +101,11 @@ def _true_fill(track: OverlayTrack, samples: Samples, change: Change | None) -> 
         if line.text.strip() or not line.emoji:
             inside |= painted(samples.shape, band(line.polygon, 0, 0), samples.left, samples.top)
     area = int((inside > 0).sum())
+    untold = style.opacity < 0.9 and change is None
+    if not area or untold or style.active_fill is not None or style.active_slab is not None:
+        return style.fill
     if change is not None and int(((change.ink > 0) & (inside > 0)).sum()) > 0.08 * area:
         return _changed_fill(track, samples, change, inside)
-    if not area or style.opacity < 0.9 or style.active_fill is not None or style.active_slab is not None:
-        return style.fill
 
     def share(color: Color) -> float:
         cover, away, _ = strokes(samples.median, style.size, color)
@@ -137,7 +138,9 @@ def _changed_fill(track: OverlayTrack, samples: Samples, change: Change, inside:
 
     stated = score(track.style.fill)
     best = max(((255, 255, 255), (0, 0, 0), *frequent), key=score)
-    return best if score(best) > 1.5 * max(stated, 0.02 * float(changed.sum())) else track.style.fill
+    # An outline changes as well, and may be more than the letters: a colour that explains a good part is right.
+    poor = stated < 0.2 * float(changed.sum())
+    return best if poor and score(best) > 1.5 * max(stated, 0.02 * float(changed.sum())) else track.style.fill
 
 
 def _rgb_of(cell: NDArray[np.uint8]) -> Color:
@@ -226,7 +229,7 @@ def _outline_width(samples: Samples, letters: Mask, stated: float, size: float) 
     if len(rings) > 1 and measured >= rings[-1][0]:
         # The colour goes on and on: it is the ground of the text. An outline of that colour would not be seen, and what
         # is taken too much of an even ground comes back.
-        measured = max(2.0, 0.09 * size)
+        measured = stated if stated > 0.0 else max(2.0, 0.09 * size)
     return max(stated, min(measured, max(1.6 * stated + 2.0, 0.12 * size + 1.0)))
 
 

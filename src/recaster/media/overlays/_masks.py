@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.overlays._carry import Hidden
-from recaster.media.overlays._change import SHIFT, Change, Pair, change_of
+from recaster.media.overlays._change import SHIFT, Change, Pair, change_of, marks
 from recaster.media.overlays._fill import smooth_known
 from recaster.media.overlays._glass import Glass, find_glass, seen_through
 from recaster.media.overlays._letters import Letters, Samples, find_letters, soft_edge
 from recaster.media.overlays._shapes import band, grown, painted, with_holes_filled
-from recaster.media.overlays._slabs import Highlight, find_highlight, find_slab
+from recaster.media.overlays._slabs import BEYOND_SLAB, Highlight, find_highlight, find_slab
 from recaster.media.overlays._veil import Veil, find_veil
 from recaster.media.overlays.model import OverlayTrack
 from recaster.media.overlays.timing import appearance
@@ -44,7 +44,8 @@ def support_of(track: OverlayTrack, size: tuple[int, int]) -> Rect:
     A reader may have missed a line of emoji below the words, or a few emoji at their ends.
     """
     width, height = size
-    reach, beside, below = (share * track.style.size + 6 for share in (0.9, _BESIDE, _BELOW))
+    wide = _BESIDE if track.style.slab is None else BEYOND_SLAB
+    reach, beside, below = (share * track.style.size + 6 for share in (0.9, wide, _BELOW))
     polygons = [line.polygon for line in track.lines] + [e.polygon for line in track.lines for e in line.emoji]
     xs = [p[0] for polygon in polygons for p in polygon] + [track.box[0], track.box[2]]
     ys = [p[1] for polygon in polygons for p in polygon] + [track.box[1], track.box[3]]
@@ -225,7 +226,8 @@ class ClipMasks:
             if track.id not in self._samples or not (index in wanted or index in bare):
                 continue
             left, top, right, bottom = support_of(track, self._size)
-            dx, dy = (round(v) for v in track.offset_at(index))
+            # A frame without the block is looked at where the block stands in its nearest complete frame.
+            dx, dy = (round(v) for v in track.offset_at(min(max(index, wanted[0]), wanted[-1])))
             if index in wanted:
                 self._samples[track.id].append(
                     crop_of(image, (left, top), (bottom - top, right - left), (dx, dy)).copy()
@@ -254,10 +256,11 @@ class ClipMasks:
             crop = None if bare is None else self._bare.pop((track.id, bare), None)
             if bare is None or crop is None:
                 continue
-            number = _nearest_complete(samples, inside, backward=bare > wanted[-1])
+            after = bare > wanted[-1]
+            number = (-1 if after else 0) if track.offsets else _nearest_complete(samples, inside, backward=after)
             full, picture = wanted[number], samples.pictures[number]
             known = np.full(samples.shape, 255, np.uint8)
-            dx, dy = (round(v) for v in track.offset_at(bare))
+            dx, dy = (round(v) for v in track.offset_at(full))
             for other in self._tracks:
                 for frame in (bare, full):
                     if other is track or not other.first_frame - 1 <= frame <= other.last_frame + 1:
@@ -382,17 +385,25 @@ def _nearest_complete(samples: Samples, inside: Mask, *, backward: bool) -> int:
     return complete[-1 if backward else 0]
 
 
+def _changed_width(core: Mask, change: Change, size: float) -> float:
+    """How wide an outline comes with the letters: up to where half of what lies around them changes."""
+    measured, inner = 0.0, core
+    for width in range(1, 2 + round(0.14 * size)):
+        outer = grown(core, width)
+        ring = (outer > 0) & (inner == 0)
+        changed = int(((change.ink > 0) & ring).sum())
+        if 2 * changed < int((change.told & ring).sum()) or changed < 12:
+            break
+        measured, inner = float(width), outer
+    return measured
+
+
 def _agreed(track: OverlayTrack, samples: Samples, letters: Letters, slab: Mask, change: Change) -> Mask:
     """The ink that colours tell, corrected by what changes when the block comes and goes, where that can be told."""
     size = track.style.size
     changed = change.ink & _lines(track, samples, _BESIDE * size, _BELOW * size)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(changed, connectivity=8)
-    attached = np.zeros(count, bool)
-    attached[np.unique(labels[(grown(letters.ink, 0.1 * size) > 0) & (changed > 0)])] = True
-    # What stands apart from the letters is an emoji or a whole mark, no speck.
-    keep = attached | (stats[:, cv2.CC_STAT_AREA] > 0.1 * size * size)
-    keep[0] = False
-    changed = np.asarray(keep[labels] * 255, np.uint8)
+    near = changed & grown(letters.core, _changed_width(letters.core, change, size) + 0.06 * size + 1.0)
+    changed = near | marks(np.asarray(changed & ~near, np.uint8), size)
     reach = 2 * max(1, round(0.06 * size)) + 1
     changed = np.asarray(cv2.morphologyEx(changed, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8)), np.uint8)
     # Letters of their ground's colour change nothing where they are, but their outline does beside them.

@@ -15,6 +15,7 @@ import skia
 
 from recaster.errors import InvalidInput
 from recaster.media.overlays.fonts import (
+    DEFAULT_FONT,
     EMOJI_FONT,
     FALLBACK_WEIGHT,
     fallback_font_files,
@@ -74,15 +75,17 @@ class Typefaces:
         self._widths: dict[tuple[str, str, float], float] = {}
         self._boxes: dict[tuple[str, str, float], tuple[float, float, float, float]] = {}
         self._keys: dict[tuple[str, int], str] = {}
-        self._fallbacks: list[str] = []
+        # Latin, Greek and Cyrillic letters that a face lacks come from the default one.
+        self._fallbacks: list[str] = [self.key(DEFAULT_FONT, FALLBACK_WEIGHT)]
         for path in fallback_font_files() if fallback_fonts is None else fallback_fonts:
             face = skia.Typeface.MakeFromFile(str(path))
             if face is None:
                 raise InvalidInput(
                     f"{path.name} is not a font file that can be read.", field="fallback_fonts", value=str(path)
                 )
-            self.register(f"fallback-{len(self._fallbacks)}", _bold(face))
-            self._fallbacks.append(f"fallback-{len(self._fallbacks)}")
+            alias = f"fallback-{len(self._fallbacks)}"
+            self.register(alias, _bold(face))
+            self._fallbacks.append(alias)
 
     def register(self, alias: str, face: Any) -> None:
         """Make a typeface known under a name."""

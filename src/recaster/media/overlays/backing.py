@@ -60,7 +60,7 @@ def find_slab(lines: Sequence[BackedLine], color: Color) -> Backing | None:
     widths = [line.right - line.left for line, *_ in known]
     reached = [float(before or 0) + float(after or 0) for _, before, after in known]
     totals = [width + both for width, both in zip(widths, reached, strict=True)]
-    per_line = len(known) < 2 or np.ptp(widths) < em or np.ptp(totals) > 0.3 * np.ptp(widths)
+    per_line = len(known) < 2 or np.ptp(widths) < 0.4 * em or np.ptp(totals) > 0.4 * np.ptp(widths)
     padding_x = (float(np.median(reached)) if per_line else reached[int(np.argmax(widths))]) / 2
     padding_y = (above + below) / 2
     if max(padding_x, padding_y) > _WIDEST_PADDING * em or padding_x < -0.2 * em:

@@ -19,6 +19,8 @@ from recaster.media.overlays.roles import starts_item
 
 _LONGEST_CAPTION = 90
 """Frames that a caption of a few words stands at most."""
+_LONGEST_LOSS = 12
+"""Frames for which a faint line may be lost in between."""
 _ALIKE_SLABS = 60.0
 """Distance of two boxes' colours (0–441) up to which they are of one kind."""
 
@@ -68,6 +70,8 @@ def joined(lines: list[ReadLine]) -> list[ReadLine]:
             if _double_of(line, other):
                 if _was_passed_over(line, other):
                     _append(other, line)
+                elif _letters(line.text) and _letters(line.text) in _letters(other.text):
+                    _share_start(other, line)
                 break
         else:
             kept.append(line)
@@ -166,10 +170,13 @@ def _append(line: ReadLine, other: ReadLine) -> None:
 
 
 def _same_line(one: ReadLine, other: ReadLine) -> bool:
+    # What is faint is lost for a while where the scene behind it is as bright, and is not read alike each time.
+    faint = one.life.contours.is_faint and other.life.contours.is_faint
     gap = max(one.first, other.first) - min(one.last, other.last)
-    if gap > 3 or overlap(*_boxes_together(one, other)) < 0.4:
+    if gap > (_LONGEST_LOSS if faint else 3) or overlap(*_boxes_together(one, other)) < 0.4:
         return False
-    return Levenshtein.normalized_similarity(_letters(one.text), _letters(other.text)) >= 0.75
+    alike = Levenshtein.normalized_similarity(_letters(one.text), _letters(other.text))
+    return alike >= (0.4 if faint and min(one.confidence, other.confidence) < 0.95 else 0.75)
 
 
 def _boxes_together(one: ReadLine, other: ReadLine) -> tuple[Box, Box]:
@@ -181,6 +188,12 @@ def _boxes_together(one: ReadLine, other: ReadLine) -> tuple[Box, Box]:
 def _double_of(line: ReadLine, other: ReadLine) -> bool:
     together = min(line.last, other.last) - max(line.first, other.first) + 1
     return together > 0.5 * (line.last - line.first + 1) and covered(*_boxes_together(line, other)) > 0.6
+
+
+def _share_start(line: ReadLine, part: ReadLine) -> None:
+    """A part of a line that was seen a frame or two before the whole was there with it."""
+    if 0 < line.first - part.first <= 3:
+        line.first = part.first
 
 
 def _was_passed_over(line: ReadLine, other: ReadLine) -> bool:

@@ -24,6 +24,8 @@ Gradient = NDArray[np.float32]
 
 _LIMIT = 400.0
 _MOST_POINTS = 1200
+_FAINT = 150.0
+"""Sobel response up to which the edges of a line are weak: a step of about 38 of 255."""
 _LEAST_GRADIENT = 48.0
 """Sobel response of the faintest edge that may belong to text: a step of 12 of 255."""
 
@@ -60,6 +62,11 @@ class Contours:
     slice_count: int
     weights: NDArray[np.float64]
     """Power of the gradient per slice."""
+
+    @property
+    def is_faint(self) -> bool:
+        """Whether its edges are so weak that the scene behind it may drown it for a while."""
+        return float(np.sqrt((self.values**2).sum(axis=1).mean())) < _FAINT
 
     @property
     def box(self) -> tuple[int, int, int, int]:

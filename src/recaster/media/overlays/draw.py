@@ -361,17 +361,17 @@ class SkiaTextDrawer:
             paint = skia.Paint(AntiAlias=True, Color=color)
             if style.stroke:
                 paint.setStyle(skia.Paint.kStrokeAndFill_Style)
-                paint.setStrokeWidth(2 * style.stroke.width)
+                paint.setStrokeWidth(2 * style.stroke.width * FINE)
                 paint.setStrokeJoin(skia.Paint.kRound_Join)
             if style.shadow.blur > 0:
-                paint.setMaskFilter(skia.MaskFilter.MakeBlur(skia.kNormal_BlurStyle, style.shadow.blur / 2))
+                paint.setMaskFilter(skia.MaskFilter.MakeBlur(skia.kNormal_BlurStyle, style.shadow.blur / 2 * FINE))
             passes.append((paint, False, style.shadow.dx, style.shadow.dy))
         if style.stroke is not None and style.stroke.width > 0:
             paint = skia.Paint(
                 AntiAlias=True,
                 Color=skia.Color(*style.stroke.color),
                 Style=skia.Paint.kStroke_Style,
-                StrokeWidth=2 * style.stroke.width,
+                StrokeWidth=2 * style.stroke.width * FINE,
                 StrokeJoin=skia.Paint.kRound_Join,
             )
             passes.append((paint, False, 0.0, 0.0))
@@ -389,6 +389,9 @@ class SkiaTextDrawer:
     ) -> None:
         style = layout.style
         key = self._fonts.key_of(style)
+        canvas.save()
+        # The engine rounds where a line stands within its paragraph: text is laid out in cells, not in pixels.
+        canvas.scale(1 / FINE, 1 / FINE)
         for paint, emoji_visible, dx, dy in passes:
             left = shown
             for line in layout.lines:
@@ -398,9 +401,11 @@ class SkiaTextDrawer:
                 if not text:
                     continue
                 paragraph = self._fonts.paragraph(
-                    text, key, style.size, paint, spacing=style.letter_spacing, emoji_visible=emoji_visible
+                    text, key, FINE * style.size, paint, spacing=style.letter_spacing, emoji_visible=emoji_visible
                 )
-                paragraph.paint(canvas, line.x + dx, line.baseline - paragraph.AlphabeticBaseline + dy)
+                x, baseline = FINE * (line.x + dx), FINE * (line.baseline + dy)
+                paragraph.paint(canvas, x, baseline - paragraph.AlphabeticBaseline)
+        canvas.restore()
 
 
 def _active_word(layout: TextLayout, appearance: Appearance) -> int | None:

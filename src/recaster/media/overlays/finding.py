@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from recaster.media.overlays.contours import Contours, contours_of, find_offset
 from recaster.media.overlays.geometry import axes, bounds, covered, line_height, line_width, overlap, shifted
 from recaster.media.overlays.model import Box
-from recaster.media.overlays.networks import DetectedLine, LineDetector, Quad
+from recaster.media.overlays.networks import DetectedLine, LineDetector, Quad, ReadText
 from recaster.media.video.model import Frame, Image, Luma
 
 MOST_CROPS = 6
@@ -87,6 +87,10 @@ class FoundLine:
     moves: bool = False
     certain: bool = True
     """Whether its words could be read at first sight."""
+    clear: Image | None = None
+    """What stands still at its place, with raised contrast, where it was found so; as large as the crop that is kept."""
+    at_sight: ReadText | None = None
+    """What its widest crop says, once that was read; positions along `quad`."""
     _corners: tuple[int, Quad] | None = None
 
     @property
@@ -244,7 +248,6 @@ class LineFinder:
         detector: LineDetector,
         *,
         every: int,
-        fine_every: int,
         side: int,
         fine_side: int,
         shot_starts: Iterable[int],
@@ -252,7 +255,6 @@ class LineFinder:
     ) -> None:
         self._detector = detector
         self._every = every
-        self._fine_every = fine_every
         self._side = side
         self._fine_side = fine_side
         self._shot_starts = frozenset(shot_starts)
@@ -266,8 +268,8 @@ class LineFinder:
         regions = self._watch.feed(luma, frame.index)
         height, width = luma.shape
         whole = (0, 0, width, height)
-        if frame.index % self._every == 0 or frame.index in self._shot_starts or frame.index == self._last_frame:
-            side = self._fine_side if frame.index % self._fine_every == 0 else self._side
+        if self._is_sampled(frame.index):
+            side = self._fine_side if frame.index in self._shot_starts else self._side
             seen = self._detector.detect(frame.image, min(1.0, side / max(height, width)))
             self._link(frame, luma, seen, whole)
             self._watch.looked(whole, frame.index, [bounds(one.quad) for one in seen], called=False)
@@ -280,6 +282,12 @@ class LineFinder:
                 found += [one for one in near if not any(_overlaps(one, other) for other in found)]
             self._link(frame, luma, found, region)
             self._watch.looked(region, frame.index, [bounds(one.quad) for one in found])
+
+    def _is_sampled(self, index: int) -> bool:
+        """Whether the whole frame is looked at: at even steps, where a shot begins, and at the end."""
+        if index in self._shot_starts or index == self._last_frame:
+            return True
+        return index % self._every == 0 and self._last_frame - index > self._every // 3
 
     def _look_at(self, image: Image, region: Region, nearer: float = 1.0) -> tuple[list[DetectedLine], Region]:
         """Lines in a region of the picture; where its border cuts through one, it is made larger once.

@@ -19,7 +19,8 @@ from recaster.media.overlays.finding import FoundLine, box_of
 from recaster.media.overlays.geometry import bounds, line_height, line_width, longer
 from recaster.media.overlays.model import Animation
 from recaster.media.overlays.networks import Quad
-from recaster.media.video.model import Luma
+from recaster.media.overlays.still import StillLayer
+from recaster.media.video.model import Image, Luma
 
 Series = NDArray[np.float32]
 
@@ -34,6 +35,7 @@ _SEARCHED = 6.0
 """How far beyond both ends of a line that was badly read its mean picture reaches, in heights of the line."""
 _LONGEST_ENTRY = 22
 """Frames before the first sighting whose pixels are kept to see a line grow."""
+_LONGEST_POP = 12
 _SCALES = (0.97, 0.94, 0.91, 0.88, 0.85, 0.82, 0.79, 0.76, 0.73, 0.7)
 
 
@@ -54,7 +56,9 @@ class Life:
     mean: Luma
     """Mean brightness of the line at rest with a margin."""
     origin: tuple[int, int]
-    """Left top pixel of `mean` in the frame."""
+    """Left top pixel of `mean` and `still` in the frame."""
+    still: Image | None
+    """What stands still there, BGR grey with raised contrast; None for a line that moves or leaves no doubt."""
     looks: tuple[tuple[Luma, tuple[int, int]], ...]
     """The region of `mean` in a few single frames, each with the line's move in it."""
     strengths: Series
@@ -85,6 +89,8 @@ class _Follow:
     head: dict[int, Luma] = field(default_factory=dict)
     total: NDArray[np.float32] | None = None
     counted: int = 0
+    layer: StillLayer | None = None
+    faint: bool = False
     looks: dict[int, tuple[Luma, tuple[int, int]]] = field(default_factory=dict)
     patch: Luma | None = None
     around: Luma | None = None
@@ -155,6 +161,8 @@ class LineFollower:
             min(self._frame_count - 1, line.last + _AFTERWARDS),
             region,
             {frame: offset for frame, _, offset in line.places},
+            layer=None if line.certain or line.moves else StillLayer(),
+            faint=pattern.is_faint and not line.moves,
         )
 
     def _look(self, one: _Follow, index: int, luma: Luma) -> None:
@@ -210,7 +218,9 @@ class LineFollower:
         same = [presence.slices for presence in seen if len(presence.slices) == count]
         slices = np.max(np.stack(same), axis=0) if same else best.slices
         one.slices[index] = np.asarray(slices, np.float32)
-        one.strengths[index] = max(best.strength, float(np.mean(slices)))
+        # Faint type drowns where the scene behind it is as bright as it is: what stands out elsewhere speaks for all.
+        telling = np.sort(slices)[-max(1, -(-len(slices) // 3)) :] if one.faint else slices
+        one.strengths[index] = max(best.strength, float(np.mean(telling)))
         one.offsets[index] = offset
         if one.line.first <= index <= one.line.last and one.strengths[index] > 0.7:
             self._add(one, index, crop, offset)
@@ -225,6 +235,8 @@ class LineFollower:
             matrix = np.array([[1, 0, -offset[0]], [0, 1, -offset[1]]], np.float64)
             one.total += cv2.warpAffine(crop, matrix, crop.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
         one.counted += 1
+        if one.layer is not None and one.counted % 2:
+            one.layer.add(crop)
         span = one.line.last - one.line.first
         if not one.line.moves and index in {one.line.first + round(share * span) for share in _LOOKS}:
             one.looks[index] = (crop.copy(), offset)
@@ -298,6 +310,9 @@ def _lives_of(one: _Follow) -> list[Life]:
         pieces.append((begin, last - gone))
     lives = []
     mean = one.mean()
+    still = None
+    if one.layer is not None and one.layer.count >= 3:
+        still = np.asarray(cv2.cvtColor(one.layer.picture(), cv2.COLOR_GRAY2BGR), np.uint8)
     for number, (inner_first, inner_last) in enumerate(pieces):
         low = pieces[number - 1][1] + 1 if number else 0
         high = pieces[number + 1][0] - 1 if number + 1 < len(pieces) else len(frames) - 1
@@ -326,6 +341,7 @@ def _lives_of(one: _Follow) -> list[Life]:
                 exit=leave,
                 offsets=np.array([one.offsets[frame] for frame in span], np.int32),
                 mean=mean,
+                still=still,
                 origin=(one.region[0], one.region[1]),
                 looks=tuple(look for frame, look in sorted(one.looks.items()) if frames[begin] <= frame <= frames[end]),
                 strengths=np.array([one.strengths[frame] for frame in span], np.float32),
@@ -408,7 +424,7 @@ def _popped(one: _Follow, first: int) -> int:
     here, later = one.offsets[first], one.offsets.get(first + 3, one.offsets[first])
     velocity = ((later[0] - here[0]) / 6, (later[1] - here[1]) / 6)
     reach = (5 if one.line.moves else 3, round(0.7 * height))
-    for index in range(first - 1, max(first - 13, -1), -1):
+    for index in range(first - 1, max(first - 1 - _LONGEST_POP, -1), -1):
         crop = one.head.get(index)
         if crop is None:
             break
@@ -423,11 +439,12 @@ def _popped(one: _Follow, first: int) -> int:
             _, alike = find_offset(np.asarray(small, np.uint8), small_crop, expected, reach, halve=False)
             if alike > best:
                 best, best_scale = alike, scale
-        if best < (0.35 if grown else 0.5):
+        if best < (0.42 if grown else 0.58):
             break
         limit = best_scale + 0.005
         grown += 1
-    return grown
+    # What never ends is something else in the line's place that is a little like it.
+    return grown if grown < _LONGEST_POP else 0
 
 
 def _halved(luma: Luma) -> Luma:

@@ -205,6 +205,7 @@ class GlimpseFinder:
             exit=Animation("none", 0),
             offsets=np.zeros((last - first + 1, 2), np.int32),
             mean=luma,
+            still=None,
             origin=origin,
             looks=(),
             strengths=np.array([strengths[index] / most for index in range(first, last + 1)], np.float32),

@@ -36,7 +36,13 @@ _SAMPLED = 4000
 """Pixels beside the letters that are asked for a shadow."""
 _LEAST_VARIETY = 6.0
 """Standard deviation (0–255) of what is behind letters from which it can be seen to shine through."""
-_LEAST_KINSHIP = 0.4
+_LEAST_SLOPE = 0.15
+"""Share of what is behind letters that has to be seen in them."""
+_EVEN = 0.85
+"""Share of the letters' pixels in one colour from which they are most likely opaque."""
+_LEAST_KINSHIP_OF_EVEN = 0.6
+"""The same of letters that are nearly of one colour."""
+_LEAST_KINSHIP = 0.25
 """Correlation with what is behind them that see-through letters have at least."""
 _CLEAR = 0.9
 """Opacity from which letters count as opaque: what shines through is then less than the error of the measure."""
@@ -158,33 +164,38 @@ def find_opacity(lettering: Lettering, fill: Color, rim: float) -> tuple[float, 
     behind, guessed from around the letters (beyond `rim` pixels), and what is seen gives both. The guess is imperfect,
     which flattens the line; how much is measured where nothing covers the scene, a line's height above and below.
     """
+    inner = lettering.inner
+    seen = lettering.pixels(inner).reshape(-1, 3)
     if lettering.takes_turns:
         return 1.0, fill
-    covered = lettering.distance < rim + 1.5
-    inner = lettering.inner
-    weights = np.asarray(~covered, np.float32)
-    sigma = max(2.0, 0.16 * lettering.em)
-    room = cv2.GaussianBlur(weights, (0, 0), sigma)
-    behind = [
-        cv2.GaussianBlur(picture.astype(np.float32) * weights[..., None], (0, 0), sigma)
-        / np.maximum(room, 1e-3)[..., None]
-        for picture in lettering.pictures
-    ]
-    inner = inner & (room > 0.02)
+    even = float((np.linalg.norm(seen - fill, axis=1) < _ALIKE).mean()) > _EVEN
+    weights = np.asarray(lettering.distance >= rim + 1.5, np.float32)
+    sigma = max(1.5, 0.1 * lettering.em)
+    inner = inner & (cv2.GaussianBlur(weights, (0, 0), sigma) > 0.01)
     if int(inner.sum()) < _FEW:
         return 1.0, fill
-    guess = np.stack([one[inner] for one in behind]).reshape(-1, 3).astype(np.float32)
+    guess = np.stack([_filled(picture, weights, sigma)[inner] for picture in lettering.pictures]).reshape(-1, 3)
     seen = lettering.pixels(inner).reshape(-1, 3)
     slope, kinship = _line(guess, seen)
-    if float(guess.std(axis=0).mean()) < _LEAST_VARIETY or slope < 0.07 or kinship < _LEAST_KINSHIP:
+    related = kinship >= (_LEAST_KINSHIP_OF_EVEN if even else _LEAST_KINSHIP)
+    if float(guess.std(axis=0).mean()) < _LEAST_VARIETY or slope < _LEAST_SLOPE or not related:
         return 1.0, fill
-    trust = _trust(lettering, weights, sigma, inner)
-    through = float(np.clip(slope / max(trust, 0.5), 0.0, 0.9))
-    opacity = 1.0 - through
-    if opacity > _CLEAR:
+    through = slope / max(_trust(lettering, weights, sigma, inner), 0.5)
+    # No paint is brighter than white or darker than black.
+    level, ground = seen.mean(axis=0), guess.mean(axis=0)
+    ends = np.where(level > ground, 255.0, 0.0)
+    through = float(np.clip(min(through, float(((ends - level) / (ends - ground)).min())), 0.0, 0.9))
+    if through < 1.0 - _CLEAR:
         return 1.0, fill
-    own = (seen.mean(axis=0) - through * guess.mean(axis=0)) / opacity
-    return round(opacity, 2), np.asarray(np.clip(own, 0, 255), np.float32)
+    own = (level - through * ground) / (1.0 - through)
+    return round(1.0 - through, 2), np.asarray(np.clip(own, 0, 255), np.float32)
+
+
+def _filled(picture: Image, weights: Field, sigma: float) -> Field:
+    """A picture with what has no weight filled from around it."""
+    room = cv2.GaussianBlur(weights, (0, 0), sigma)
+    kept = cv2.GaussianBlur(picture.astype(np.float32) * weights[..., None], (0, 0), sigma)
+    return np.asarray(kept / np.maximum(room, 1e-4)[..., None], np.float32)
 
 
 def _line(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[float, float]:
@@ -205,12 +216,8 @@ def _trust(lettering: Lettering, weights: Field, sigma: float, inner: Bits) -> f
         place &= weights > 0
         if int(place.sum()) < _FEW:
             continue
-        room = cv2.GaussianBlur(free, (0, 0), sigma)
-        guesses, seen = [], []
-        for picture in lettering.pictures:
-            behind = cv2.GaussianBlur(picture.astype(np.float32) * free[..., None], (0, 0), sigma)
-            guesses.append((behind / np.maximum(room, 1e-3)[..., None])[place])
-            seen.append(picture[place].astype(np.float32))
+        guesses = [_filled(picture, free, sigma)[place] for picture in lettering.pictures]
+        seen = [picture[place].astype(np.float32) for picture in lettering.pictures]
         slopes.append(_line(np.concatenate(guesses), np.concatenate(seen))[0])
     return float(np.median(slopes)) if slopes else 1.0
 

@@ -33,6 +33,8 @@ from recaster.media.overlays.wording import Wording
 from recaster.media.video.model import Image
 
 _ENOUGH_FOR_MEAN = 8
+_LIKE_SIGNS = "XxOo0"
+"""Letters for which a cross or a ring among emoji is taken."""
 _ROOM = 0.7
 """What is kept around a line's level picture, in heights of the line: a slab may reach farther than it."""
 
@@ -108,11 +110,16 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
     text, positions = _without_stray_end(wording, line_width(quad), level)
     extent, ink, em, emoji = _measured(text, positions, clear, level)
     head = text.rsplit(" ", 1)[0].rstrip() if re.search(r"\S \S{1,2}$", text) and not emoji else ""
+    if len(text) > 2 and text[-1] in _LIKE_SIGNS:
+        head = text[:-1].rstrip()
     if head and len(positions) == len(text):
         # A last sign that was an emoji: then there is an emoji right behind the words without it.
         shorter = _measured(head, positions[: len(head)], clear, level)
         sign = not any(character.isalnum() for character in text[len(head) :])
-        if any((one.character or sign) and one.at == "end" for one in shorter[3]):
+        known, before = (
+            sum(one.at == "end" and (bool(one.character) or sign) for one in each) for each in (shorter[3], emoji)
+        )
+        if known > before:
             text, positions = head, positions[: len(head)]
             extent, ink, em, emoji = shorter
     active = _active_words(life, quad, extent, level) if ink.slab is None else None

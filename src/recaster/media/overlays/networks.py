@@ -11,6 +11,7 @@ classification (Graves et al., ICML 2006) with best-path decoding for the recogn
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ from numpy.typing import NDArray
 
 from recaster.errors import ModelMissing
 from recaster.media.video.model import Image
+
+_LEAST_GAP = 0.12
+"""Probability from which there is a gap between two words, if nothing else is read there."""
 
 Quad = NDArray[np.float32]
 """Corners of a line, shape (4, 2), x and y in pixels: top left, top right, bottom right, bottom left in reading
@@ -173,6 +177,7 @@ class LineRecogniser:
                 "Use the recogniser named in the model manifest."
             )
         self._alphabet = ["", *listed.splitlines(), " "]
+        self._gap = len(self._alphabet) - 1
 
     def read(self, lines: Sequence[Image]) -> tuple[ReadText, ...]:
         """Texts of `lines`, each a BGR picture 48 pixels high (see `straighten`), in the same order."""
@@ -185,11 +190,30 @@ class LineRecogniser:
         blob[..., :width] = _blob(line)
         output = self._session.run(None, {self._input: blob})[0][0]
         best = output.argmax(axis=1)
-        top = output.max(axis=1)
         keep = (best != 0) & np.concatenate([[True], best[1:] != best[:-1]])
         steps = np.flatnonzero(keep)
+        gaps = self._narrow_gaps(output, best, steps)
+        confidence = float(output[steps, best[steps]].mean()) if len(steps) else 0.0
+        best[gaps] = self._gap
+        steps = np.sort(np.concatenate([steps, gaps]).astype(np.intp))
         text = "".join(self._alphabet[best[step]] for step in steps)
-        certainties = tuple(float(top[step]) for step in steps)
+        certainties = tuple(float(output[step, best[step]]) for step in steps)
         scale = blob.shape[3] / len(best) / width
         positions = tuple(min(1.0, float((step + 0.5) * scale)) for step in steps)
-        return ReadText(text, float(np.mean(certainties)) if certainties else 0.0, positions, certainties)
+        return ReadText(text, confidence, positions, certainties)
+
+    def _narrow_gaps(
+        self, output: NDArray[np.float32], best: NDArray[np.intp], steps: NDArray[np.intp]
+    ) -> NDArray[np.intp]:
+        """Steps between two letters where a gap is likely though nothing is likelier: heavy type sets words close.
+
+        Within words the network gives a gap less than one in a hundred, between them hardly ever so little.
+        """
+        found = []
+        for step, following in itertools.pairwise(steps.tolist()):
+            if self._gap in (best[step], best[following]) or following - step < 2:
+                continue
+            between = output[step + 1 : following, self._gap]
+            if float(between.max()) >= _LEAST_GAP:
+                found.append(step + 1 + int(between.argmax()))
+        return np.asarray(found, np.intp)

@@ -33,6 +33,7 @@ from recaster.media.overlays.scene import (
     may_keep_company,
 )
 from recaster.media.overlays.second_look import is_piece_of, look_again
+from recaster.media.overlays.still_lines import StillLineFinder
 from recaster.media.overlays.style import BlockLook, SeenBlock, describe
 from recaster.media.overlays.tesseract import ScriptReader
 from recaster.media.overlays.wording import Wording, read_at_sight, read_life
@@ -52,10 +53,8 @@ class ReaderSettings:
     """How often all text of the frame is looked for; between samples only where hard edges newly stand still."""
     detection_side: int = 672
     """Longer side of the picture that the detector works on, in pixels."""
-    fine_every: int = 3
-    """Every how many samples small text is looked for as well."""
     fine_side: int = 960
-    """Longer side of the picture in which small text is looked for, in pixels."""
+    """Longer side of the picture in which small text is looked for where a shot begins, in pixels."""
     least_confidence: float = 0.55
     """Below this a line counts as unread; it is reported without words."""
     threads: int = 2
@@ -93,7 +92,6 @@ class RapidTextReader:
         finder = LineFinder(
             self._detector,
             every=every,
-            fine_every=every * settings.fine_every,
             side=settings.detection_side,
             fine_side=settings.fine_side,
             shot_starts=[shot.first_frame for shot in shots],
@@ -106,12 +104,19 @@ class RapidTextReader:
             shot_starts=[shot.first_frame for shot in shots],
             last_frame=count - 1,
         )
+        still = StillLineFinder(
+            self._detector,
+            part=round(float(facts.average_rate) / 3),
+            shot_starts=[shot.first_frame for shot in shots],
+            last_frame=count - 1,
+        )
         for frame in read_frames(path):
             luma = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), np.uint8)
             finder.feed(frame, luma)
             glimpsed.feed(frame, luma)
+            still.feed(frame.index, luma, finder.lines)
             progress(frame.index + 1, 2 * count)
-        lines = [line for line in finder.lines if may_be_overlay(line, facts)]
+        lines = [line for line in (*finder.lines, *still.lines) if may_be_overlay(line, facts)]
         for line in lines:
             settle(line)
         lines = [line for line in lines if is_worth_following(line, read_at_sight(line, self._recogniser), count)]

@@ -28,7 +28,7 @@ from recaster.media.overlays.inking import (
     rgb,
 )
 from recaster.media.overlays.looks import LineLook
-from recaster.media.overlays.model import Box, TextStyle
+from recaster.media.overlays.model import Box, Stroke, TextStyle
 from recaster.media.overlays.networks import Quad
 from recaster.media.overlays.typesetting import (
     DEFAULT_FACE,
@@ -53,7 +53,13 @@ _DOUBT = 0.05
 """Agreement that a face may lack against the best one and still be the right one."""
 _ENOUGH_LETTERS = 6
 """Letters from which a face is told well."""
-_PLAUSIBLE = 0.45
+_SEARCHED = 0.9
+"""How far around the place of a line its letters are looked for, in em."""
+_EXPLAINED = 0.9
+"""Agreement from which nothing about the letters is left to explain."""
+_EXACT = 0.57
+"""Agreement from which every pixel of the drawn letters is one of the seen ones."""
+_PLAUSIBLE = 0.35
 """Agreement below which the words as read are not what stands there: their place is then taken from the pixels."""
 _AS_GOOD = 0.2
 """Difference of edges, in em, that does not tell one alignment from another."""
@@ -132,7 +138,30 @@ class _SetLine:
 def describe(blocks: Sequence[SeenBlock], frame_size: tuple[int, int]) -> list[BlockLook]:
     """The looks of all blocks of a clip, in their order. `frame_size` is width and height."""
     found = [_compared(block) for block in blocks]
-    return [_described(one, _face_of(one, found), frame_size) for one in found]
+    looks = [_described(one, _face_of(one, found), frame_size) for one in found]
+    return [_with_shadow_of_kin(look, looks) for look in looks]
+
+
+def _with_shadow_of_kin(look: BlockLook, others: Sequence[BlockLook]) -> BlockLook:
+    """A look with the shadow that others of its kind have: on a busy scene a single one may not be told from it."""
+    style = look.style
+    if style.shadow is not None or style.stroke is not None or style.slab is not None:
+        return look
+    kin = [other.style.shadow for other in others if other is not look and _are_kin(style, other.style)]
+    cast = [shadow for shadow in kin if shadow is not None]
+    if not cast or 2 * len(cast) < len(kin):
+        return look
+    return replace(look, style=replace(style, shadow=cast[0]))
+
+
+def _are_kin(one: TextStyle, other: TextStyle) -> bool:
+    return (
+        (one.font, one.weight) == (other.font, other.weight)
+        and abs(one.size - other.size) < 0.08 * one.size
+        and float(np.linalg.norm(np.subtract(one.fill, other.fill))) < _NEAR
+        and other.stroke is None
+        and other.slab is None
+    )
 
 
 def _compared(block: SeenBlock) -> _Compared:
@@ -155,10 +184,20 @@ def _compared(block: SeenBlock) -> _Compared:
 
 
 def _seen(look: LineLook, fill: Color, active: ActiveLook | None) -> Seen:
+    """What a line's pictures show of letters of a colour, where its letters can be."""
+    height, width = look.seen.pictures[0].shape[:2]
+    own, found, room = _letters_box(look), _found_box(look), _SEARCHED * look.em
+    rows = slice(max(0, int(min(own[1], found[1]) - room)), min(height, int(max(own[3], found[3]) + room) + 1))
+    columns = slice(max(0, int(min(own[0], found[0]) - room)), min(width, int(max(own[2], found[2]) + room) + 1))
+    pictures = [np.ascontiguousarray(picture[rows, columns]) for picture in look.seen.pictures]
     if active is None:
-        return seen_coverage(look.seen.pictures, fill, look.em)
-    boxed = None if active.slab is None else np.array(active.slab[::-1], np.float32)
-    return seen_in_turns(look.seen.pictures, fill, look.em, boxed)
+        part = seen_coverage(pictures, fill, look.em)
+    else:
+        boxed = None if active.slab is None else np.array(active.slab[::-1], np.float32)
+        part = seen_in_turns(pictures, fill, look.em, boxed)
+    seen = Seen(np.zeros((height, width), np.float32), np.ones((height, width), np.bool_))
+    seen.cover[rows, columns], seen.known[rows, columns] = part.cover, part.known
+    return seen
 
 
 def _letters_box(look: LineLook) -> Box:
@@ -231,14 +270,15 @@ def _described(one: _Compared, face: Face, frame_size: tuple[int, int]) -> Block
         setting.size,
         takes_turns=active is not None,
     )
-    fill = find_fill(lettering, one.fill) if leader.is_set else leader.look.ink.fill
+    fill = find_fill(lettering, one.fill) if leader.is_set else one.fill
     rim = find_rim(lettering, fill) if leader.is_set else None
-    stroke = as_stroke(rim)
+    stroke = as_stroke(rim) if rim is not None else _seen_stroke(leader)
     slab_color = leader.look.ink.slab if rim is None or stroke is not None else rim.color
     backing = _backing(lines, one.leader, slab_color) if stroke is None else None
     opacity, shadow = 1.0, None
-    if backing is None and leader.is_set:
+    if backing is None and leader.fit.agreement >= _EXACT:
         opacity, fill = find_opacity(lettering, fill, stroke.width if stroke else 0.0)
+    if backing is None and leader.is_set:
         shadow = find_shadow(lettering, opacity) if stroke is None else None
     style = TextStyle(
         font=setting.face.font,
@@ -258,6 +298,16 @@ def _described(one: _Compared, face: Face, frame_size: tuple[int, int]) -> Block
     )
     quads = tuple(shifted(_quad(line, stroke.width if stroke else 0.0), *one.block.at) for line in lines)
     return BlockLook(style, _box(lines, quads, backing, one.block.at, frame_size), quads)
+
+
+def _seen_stroke(line: _SetLine) -> Stroke | None:
+    """The outline as the reader has it, for letters that no face explains or that are see-through with their outline."""
+    ink = line.look.ink
+    if ink.stroke is None or line.fit.agreement >= _EXPLAINED:
+        return None
+    if float(np.linalg.norm(ink.stroke - ink.fill)) < 2.5 * _NEAR:
+        return None
+    return Stroke(rgb(ink.stroke), round(ink.stroke_width, 1))
 
 
 def _set_lines(one: _Compared, face: Face) -> list[_SetLine]:
@@ -312,8 +362,9 @@ def _backing(lines: Sequence[_SetLine], leader: int, color: Color | None) -> Bac
                 setting.size,
             )
         )
-    if color is not None:
-        return find_slab(backed, color)
+    opaque = None if color is None else find_slab(backed, color)
+    if opaque is not None:
+        return opaque
     look = lines[leader].look
     return find_glass(backed[leader], look.level, look.extent, look.seen.top)
 
@@ -331,7 +382,7 @@ def _active_fill(active: ActiveLook | None, lettering: Lettering, fill: Color) -
 
 def _quad(line: _SetLine, rim: float) -> Quad:
     """Around a line's letters, in the frame."""
-    if not line.is_set:
+    if line.fit.agreement < _EXACT:
         return line.look.quad
     setting = line.fit.setting
     left, top, right, bottom = typesetter().ink_box(line.look.text, setting)

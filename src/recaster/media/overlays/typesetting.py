@@ -36,6 +36,8 @@ _WIDTHS = (0.92, 0.96, 1.0, 1.04, 1.08)
 """Widths that are tried, as shares of the measured one: what stands beside the letters may have been taken for one."""
 _FINALISTS = 3
 """Faces that are fitted exactly."""
+_LEAST_ENERGY = 1e-3
+"""Mean square of the coverage where there may be letters."""
 _TRACKED = 6
 """Letters from which on size and spacing can be told apart."""
 
@@ -118,14 +120,19 @@ class Typesetter:
         info = skia.ImageInfo.MakeA8(columns, rows)
         surface = skia.Surface.MakeRasterDirect(info, pixels)
         canvas = surface.getCanvas()
-        canvas.scale(FINE, FINE)
         if setting.tilt:
-            canvas.rotate(math.degrees(setting.tilt), setting.x, setting.baseline)
+            canvas.rotate(math.degrees(setting.tilt), FINE * setting.x, FINE * setting.baseline)
+        # The engine rounds where a line stands within its paragraph: text is laid out in cells, not in pixels.
         paragraph = self._fonts.paragraph(
-            text, key, setting.size, skia.Paint(AntiAlias=True), spacing=setting.spacing, emoji_visible=False
+            text,
+            key,
+            FINE * setting.size,
+            skia.Paint(AntiAlias=True),
+            spacing=setting.spacing,
+            emoji_visible=False,
         )
         left = setting.x - self.advance(text, setting.face, setting.spacing) * setting.size / 2
-        paragraph.paint(canvas, left, setting.baseline - paragraph.AlphabeticBaseline)
+        paragraph.paint(canvas, FINE * left, FINE * setting.baseline - paragraph.AlphabeticBaseline)
         surface.flushAndSubmit()
         return pixels
 
@@ -188,8 +195,8 @@ def _strokes(picture: Image, fill: Color, em: float) -> Field:
         ground[..., channel] = cv2.morphologyEx(np.ascontiguousarray(picture[..., channel]), way, kernel)
     behind = ground.astype(np.float32)
     apart = fill - behind
-    contrast = (apart * apart).sum(axis=2)
-    cover = ((picture - behind) * apart).sum(axis=2) / np.maximum(contrast, 1.0)
+    contrast = np.einsum("ijk,ijk->ij", apart, apart)
+    cover = np.einsum("ijk,ijk->ij", picture - behind, apart) / np.maximum(contrast, 1.0)
     return np.where(contrast > _LEAST_CONTRAST**2, np.clip(cover, 0.0, 1.2), 0.0).astype(np.float32)
 
 
@@ -277,6 +284,9 @@ class _Sample:
             return Fit(replace(self.setting, size=size), 0.0)
         drawn = cv2.resize(self.cells, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         agreement = cv2.matchTemplate(seen.cover, drawn, cv2.TM_CCOEFF_NORMED)
+        # Where nothing is seen the correlation is one rounding error by another.
+        energy = cv2.boxFilter(seen.cover * seen.cover, -1, (columns, rows), anchor=(0, 0))
+        agreement[energy[: agreement.shape[0], : agreement.shape[1]] < _LEAST_ENERGY] = -1.0
         row, column = np.unravel_index(int(agreement.argmax()), agreement.shape)
         place = replace(
             self.setting,
@@ -302,7 +312,10 @@ def fitted(text: str, seen: Seen, start: Setting, *, same_type: bool = False, ti
     if min(shape) < 4:
         return Fit(replace(start, x=start.x + columns.start, baseline=start.baseline + rows.start), 0.0)
     best = Fit(start, _agreement(seen, setter.coverage(text, start, shape), start.size))
-    for _ in range(5):
+    # Changes that move the line's ends by half a pixel: what moves farther than a stem is wide tells no slope.
+    width = setter.advance(text, start.face, start.spacing) * start.size
+    grown, parted = 1.0 / max(width, 20.0), 1.0 / max(len(text) * start.size, 20.0)
+    for _ in range(8):
         drawn = setter.coverage(text, setting, shape)
         near = _near(drawn, setting.size) & seen.known
         if not near.any():
@@ -311,12 +324,12 @@ def fitted(text: str, seen: Seen, start: Setting, *, same_type: bool = False, ti
         ys, xs = np.nonzero(near)
         changes = [-across[near], -down[near]]
         if not same_type:
-            larger = replace(setting, size=1.01 * setting.size)
-            changes.append((setter.coverage(text, larger, shape)[near] - drawn[near]) / 0.01)
+            larger = replace(setting, size=(1 + grown) * setting.size)
+            changes.append((setter.coverage(text, larger, shape)[near] - drawn[near]) / grown)
         spaced = not same_type and letters >= _TRACKED
         if spaced:
-            wider = replace(setting, spacing=setting.spacing + 0.01)
-            changes.append((setter.coverage(text, wider, shape)[near] - drawn[near]) / 0.01)
+            wider = replace(setting, spacing=setting.spacing + parted)
+            changes.append((setter.coverage(text, wider, shape)[near] - drawn[near]) / parted)
         if tilts:
             changes.append(across[near] * (ys - setting.baseline) - down[near] * (xs - setting.x))
         model = np.stack([*changes, drawn[near], np.ones(len(ys), np.float32)], axis=1).astype(np.float64)
@@ -326,7 +339,7 @@ def fitted(text: str, seen: Seen, start: Setting, *, same_type: bool = False, ti
         normal = model.T @ (model * weights[:, None])
         normal[np.diag_indices_from(normal)] *= 1.0 + 1e-6
         if spaced:
-            normal[3, 3] += 4.0 * letters  # without a reason letters are not spaced
+            normal[3, 3] += 0.05 * letters  # without a reason letters are not spaced
         step = np.linalg.solve(normal + 1e-9 * np.eye(len(normal)), model.T @ (apart * weights))
         limit = 0.06 * setting.size
         tilt = float(step[len(changes) - 1]) if tilts else 0.0
