@@ -20,7 +20,7 @@ REACH = 1.75
 _STILL_RINGS = (1.5, 1.85)
 _HELD_REACH = 0.06
 """Over the layout's side."""
-_LEAST_CELL, _CELLS = 12, 18
+_LEAST_CELL, _CELLS = 12, 24
 """Pixels of a cell of the grid, and cells over the height of a face."""
 _CONTROL_POINTS = 92
 
