@@ -13,8 +13,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from clips import pose_at
 from head import SIDE, WIDTH, Drawn, Head, reduced
-from measure import MOVES, NAMES
+from measure import MOVES, NAMES, agreement
 from people import picture_of
 
 from recaster.infra.models import ModelStore
@@ -28,6 +29,7 @@ SKINS = ("P006", "P007")
 SIZES = (90, 250, 450)
 REPEATS = 4
 NOISE = 2.0
+CLIP_FRAMES, CLIP_RATE = 24, 15
 FLOOR_AND_AIM = {
     "mouth": (0.95, 0.98),
     "width": (0.85, 0.93),
@@ -47,6 +49,19 @@ def both(name: str, share: float) -> dict[str, float]:
 def raised(share: float) -> dict[str, float]:
     """Brows raised, or lowered below zero."""
     return {"browInnerUp": share, **both("browOuterUp", share)} if share >= 0 else both("browDown", -share)
+
+
+def acted(second: float) -> tuple[dict[str, float], tuple[float, float, float]]:
+    """Actions and angles of the clips' script at a time, as far as the head can do them."""
+    pose = pose_at(second)
+    actions = {
+        "jawOpen": 0.6 * pose.open,
+        **both("mouthSmile", pose.smile),
+        **both("eyeBlink", pose.blink),
+        **raised(0.8 * pose.brows),
+    }
+    yaw, pitch, roll = np.degrees([pose.yaw, pose.pitch, pose.roll])
+    return actions, (float(yaw), float(-pitch), float(roll))
 
 
 ANGLES = {
@@ -85,11 +100,11 @@ class Meter:
     def __init__(self, landmarker: FaceLandmarker) -> None:
         self._landmarker, self._grain = landmarker, np.random.default_rng(5)
 
-    def points(self, drawn: Drawn, start: np.ndarray, size: int) -> list[np.ndarray]:
+    def points(self, drawn: Drawn, start: np.ndarray, size: int, repeats: int = REPEATS) -> list[np.ndarray]:
         """Landmarks of each repeat in pixels of the reduced picture."""
         found = []
         scale = np.float32(size / WIDTH)
-        for _ in range(REPEATS):
+        for _ in range(repeats):
             shift = self._grain.uniform(-0.5, 0.5, 2)
             image = reduced(drawn.image, size, (float(shift[0]), float(shift[1])), NOISE, self._grain)
             near, _ = self._landmarker.near(image, start * scale)
@@ -109,6 +124,7 @@ def main() -> None:
     angles: dict[tuple[str, str, int], Readings] = {}
     units: dict[tuple[str, str, int], Readings] = {}
     own: dict[tuple[str, int], np.ndarray] = {}
+    played: dict[tuple[str, int], list[np.ndarray]] = {}
     across: dict[tuple[str, int], list[np.ndarray]] = {}
     tiles: list[np.ndarray] = []
     for skin in SKINS:
@@ -122,6 +138,11 @@ def main() -> None:
             own[skin, size] = np.median(poses_of(seen).removed(seen), axis=0).astype(np.float32)
         states = [(axis, REST, at) for axis, values in ANGLES.items() for at in values]
         states += [(name, actions, (0.0, 0.0, 0.0)) for name, actions_list in UNITS.items() for actions in actions_list]
+        for frame in range(CLIP_FRAMES):
+            drawn = head.draw(*acted(frame / CLIP_RATE))
+            start, _ = head.found(drawn, landmarker)
+            for size in SIZES:
+                played.setdefault((skin, size), []).append(meter.points(drawn, start, size, 1)[0])
         for name, actions, at in states:
             drawn = head.draw(actions, at)
             start, _ = head.found(drawn, landmarker)
@@ -146,7 +167,7 @@ def main() -> None:
                     into = units.setdefault((name, skin, size), Readings())
                     into.truth.append(float(head.truth(actions)[column]))
                     into.read.append([float(one[column]) for one in read[2]])
-    (HERE / "meters.md").write_text(_report(angles, units, across), encoding="utf-8")
+    (HERE / "meters.md").write_text(_report(angles, units, across, played), encoding="utf-8")
     _write_sheet(tiles)
 
 
@@ -166,6 +187,7 @@ def _report(
     angles: dict[tuple[str, str, int], Readings],
     units: dict[tuple[str, str, int], Readings],
     across: dict[tuple[str, int], list[np.ndarray]],
+    played: dict[tuple[str, int], list[np.ndarray]],
 ) -> str:
     lines = [
         "# Meters of the face bench: calibrated", "",
@@ -231,6 +253,16 @@ def _report(
                 needed = [scatter / np.sqrt(2) * np.sqrt(bar / (1 - bar)) for bar in FLOOR_AND_AIM[label]]
                 tail = ", ".join(f"{value:.3f}" for value in needed) + f" | {MOVES[column - 6]:.3f}"
         lines.append(f"| {label} | " + " | ".join(cells) + f" | {tail} |")
+    lines += [
+        "", "## A perfect swap of a whole clip", "",
+        f"The head plays {CLIP_FRAMES} frames (1.6 seconds) of the script of the bench's clips, once in each skin: the same bones, turns and",
+        "movements. What the bench would print for it is the best that a swap can reach:", "",
+    ]  # fmt: skip
+    perfect = {size: agreement(*(np.stack(played[skin, size]) for skin in SKINS)) for size in SIZES}
+    lines += ["| face | " + " | ".join(perfect[SIZES[0]]) + " |", "| --- |" + " --- |" * len(perfect[SIZES[0]])]
+    lines += [
+        f"| {size} px | " + " | ".join(f"{value:.2f}" for value in perfect[size].values()) + " |" for size in SIZES
+    ]
     notes = HERE / "meters-notes.md"
     return "\n".join([*lines, "", notes.read_text(encoding="utf-8").rstrip() if notes.exists() else ""]).rstrip() + "\n"
 

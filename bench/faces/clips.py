@@ -138,10 +138,10 @@ class Clips:
             other = self._puppet(scene.beside)
             size = 0.62 * scene.face_width / float(np.ptp(other.points[:, 0]))
             place = np.array([0.82 * width, 0.36 * height])
-            _lay(image, other.draw(_pose(second + 0.7), _camera(other, size, place), scene.size))
+            _lay(image, other.draw(pose_at(second + 0.7), _camera(other, size, place), scene.size))
         if scene.late and second < scene.late:
             return image, None
-        _lay(image, puppet.draw(_pose(second), camera, scene.size))
+        _lay(image, puppet.draw(pose_at(second), camera, scene.size))
         if not scene.wears and not scene.passes:
             return image, None
         seen = self._seen(image, points[:, :2] @ camera[:, :2].T + camera[:, 2])
@@ -173,12 +173,12 @@ class Clips:
             puppet, 0.55 * size[0] / float(np.ptp(puppet.points[:, 0])), np.array([0.5 * size[0], 0.45 * size[1]])
         )
         screen = cv2.warpAffine(puppet.background, camera, size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT)
-        _lay(screen, puppet.draw(_pose(second + 0.4), camera, size))
+        _lay(screen, puppet.draw(pose_at(second + 0.4), camera, size))
         image[16 : 16 + tall, 16 : 16 + across] = (22, 20, 20)
         image[28 : 28 + size[1], 22 : 22 + size[0]] = screen
 
 
-def _pose(second: float) -> Pose:
+def pose_at(second: float) -> Pose:
     """What an actor does at a time: all that is measured moves within a second and a half."""
     jaw = 0.75 * max(0.0, float(np.sin(9 * second) * np.sin(2.3 * second + 0.4)))
     return Pose(

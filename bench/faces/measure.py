@@ -117,32 +117,14 @@ def measure(
 
 def _summary(clip: Clip, occluded: bool) -> dict[str, float]:
     own, found = np.stack(clip.points), np.stack(clip.found)
-    # Each picture's own mean shape: otherwise another form of face would be read as another pose.
-    turns = []
-    for points in (own, found):
-        shape = np.median(poses_of(points).removed(points), axis=0).astype(np.float32)
-        turns.append(poses_of(points, shape).degrees)
-    absolute = poses_of(found).degrees - poses_of(own).degrees
-    off = turns[1] - turns[0]
-    steady = off - np.median(off, axis=0)
-    first, second = (np.stack([expression(one) for one in points]) for points in (own, found))
     values: dict[str, float] = {
         "id": float(np.mean(clip.identity)),
         "id p5": float(np.percentile(clip.identity, 5)),
         "src": float(np.mean(clip.source)),
         "margin": float(np.mean(np.array(clip.identity) - np.array(clip.source))),
         "first": float(np.mean(clip.first)),
-        "yaw": float(np.abs(steady[:, 0]).mean()),
-        "pitch": float(np.abs(steady[:, 1]).mean()),
-        "roll": float(np.abs(steady[:, 2]).mean()),
-        "pitch offset": float(np.abs(np.median(absolute[:, 1]))),
+        **agreement(own, found),
     }
-    for column, name in enumerate(NAMES):
-        moves = float(first[:, column].std())
-        values[name] = (
-            float(np.corrcoef(first[:, column], second[:, column])[0, 1]) if moves > MOVES[column] else np.nan
-        )
-    values["lag"] = _lag(first[:, 0], second[:, 0]) if first[:, 0].std() > MOVES[0] else np.nan
     flicker = np.array(clip.flicker) + 0.5
     values["flicker"] = float(flicker[:, 1].mean() / flicker[:, 0].mean())
     values["flicker worst"] = float((flicker[:, 1] / flicker[:, 0]).max())
@@ -155,6 +137,32 @@ def _summary(clip: Clip, occluded: bool) -> dict[str, float]:
     if occluded:
         painted = np.array(clip.painted).sum(axis=0)
         values["painted"] = float(painted[0] / painted[1]) if painted[1] else np.nan
+    return values
+
+
+def agreement(own: np.ndarray, found: np.ndarray) -> dict[str, float]:
+    """How well pose and expression of two series of landmarks, (n, 468, 3) each, go together."""
+    # Each picture's own mean shape: otherwise another form of face would be read as another pose.
+    turns = []
+    for points in (own, found):
+        shape = np.median(poses_of(points).removed(points), axis=0).astype(np.float32)
+        turns.append(poses_of(points, shape).degrees)
+    absolute = poses_of(found).degrees - poses_of(own).degrees
+    off = turns[1] - turns[0]
+    steady = off - np.median(off, axis=0)
+    first, second = (np.stack([expression(one) for one in points]) for points in (own, found))
+    values = {
+        "yaw": float(np.abs(steady[:, 0]).mean()),
+        "pitch": float(np.abs(steady[:, 1]).mean()),
+        "roll": float(np.abs(steady[:, 2]).mean()),
+        "pitch offset": float(np.abs(np.median(absolute[:, 1]))),
+    }
+    for column, name in enumerate(NAMES):
+        moves = float(first[:, column].std())
+        values[name] = (
+            float(np.corrcoef(first[:, column], second[:, column])[0, 1]) if moves > MOVES[column] else np.nan
+        )
+    values["lag"] = _lag(first[:, 0], second[:, 0]) if first[:, 0].std() > MOVES[0] else np.nan
     return values
 
 

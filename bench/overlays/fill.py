@@ -143,8 +143,12 @@ def main() -> None:
     network = FillNetwork(model).fill
     found: dict[str, list[dict[str, Score]]] = {}
     for item in items(given.truth, tuple(given.recipes.split(",")), tuple(int(s) for s in given.seeds.split(","))):
-        found.setdefault(item.recipe, []).append(measure(item, given.every, network, given.pictures))
-        print(item.name, {name: round(s.inside.psnr, 2) for name, s in found[item.recipe][-1].items()}, flush=True)
+        scores = measure(item, given.every, network, given.pictures)
+        if all(score.inside.similarities for score in scores.values()):
+            found.setdefault(item.recipe, []).append(scores)
+            print(item.name, {name: round(s.inside.psnr, 2) for name, s in scores.items()}, flush=True)
+        else:
+            print(item.name, "shows no text in the chosen frames", flush=True)
     print()
     print("\n".join(table(found)))
 

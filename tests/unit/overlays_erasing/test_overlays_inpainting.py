@@ -78,14 +78,14 @@ def test_faces_it_never_saw_come_back_better_than_from_fills_without_learning(
     network: FillNetwork, persona_pictures: Mapping[str, Path]
 ) -> None:
     over_telea, over_smooth = gains(network, faces(persona_pictures))
-    assert np.mean(over_telea) > 1.0
-    assert np.mean(over_smooth) > 1.0
+    assert np.mean(over_telea) > 1.4
+    assert np.mean(over_smooth) > 1.4
 
 
 def test_edges_of_drawn_scenes_are_continued(network: FillNetwork) -> None:
     over_telea, over_smooth = gains(network, (drawn(seed) for seed in range(6)))
-    assert np.mean(over_telea) > 1.0
-    assert np.mean(over_smooth) > 1.0
+    assert np.mean(over_telea) > 0.9
+    assert np.mean(over_smooth) > 0.9
 
 
 @pytest.mark.parametrize("size", [(16, 16), (37, 91), (5, 200), (1, 1)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -21,10 +22,11 @@ from recaster.media.faces.blend import (
     roughness,
     sharpened,
 )
+from recaster.media.faces.contours import EYES
 from recaster.media.faces.expressions import shape_at_rest
 from recaster.media.faces.follow import FollowedFace, gaussian_in_time
 from recaster.media.faces.generator import FaceGenerator, FaceView, Picture
-from recaster.media.faces.light import skin_texels
+from recaster.media.faces.light import filled_texels, luma, skin_texels
 from recaster.media.faces.mesh import Plane, Points, drawn_from_layout, layout_map, unwrapped
 from recaster.media.faces.occlusion import MOST_HIDDEN, hidden_share
 from recaster.media.faces.persona import Persona
@@ -49,9 +51,10 @@ _SKIN_SPREAD = 0.008
 _EYEBALL_TONE = 0.8
 _EYES_FROM_WIDTH, _EYES_TO_WIDTH = 100.0, 160.0
 _EYES_YAW = 22.0
-_HALF_OPEN, _OPEN = 0.6, 0.85
+_UNUSUAL, _USUAL = 0.65, 0.9
+_AWAKE_FROM, _AWAKE = 0.1, 0.3
 _MOST_OWN_EYES = 0.9
-_EYE_SECONDS = 0.03
+_EYE_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +96,9 @@ class BlendedSession:
         self._skin = cv2.GaussianBlur(skin_texels(MASK), (0, 0), _SKIN_SPREAD * MASK)
         # A generator that draws eyes and teeth in the source's expression keeps all of its own.
         self._own_mouth = not generator.keeps_source_eyes
-        self._own_eyes = own_eyes(face) if generator.keeps_source_eyes else np.ones(len(face.frames), np.float32)
+        self._own_eyes = (
+            own_eyes(persona, face) if generator.keeps_source_eyes else np.ones(len(face.frames), np.float32)
+        )
         self._swapped = 0
         self._sharpening, self._most_grain, self._grain = self._matched_texture()
 
@@ -199,22 +204,45 @@ def _shown(mask: Plane) -> tuple[slice, slice]:
     return edges[0], edges[1]
 
 
-def own_eyes(face: FollowedFace) -> NDArray[np.float32]:
+def own_eyes(persona: Persona, face: FollowedFace) -> NDArray[np.float32]:
     """How much of the persona's own eyes shows in each row, 0–1.
 
-    In a small face a gaze is not seen, but the eyes are most of what tells who it is. Wherever they are half closed or seen
-    from the side, and in all large faces, they stay the source's.
+    In a small face a gaze is hardly seen, but the eyes are most of what tells who it is. Wherever they do not look as they
+    usually do (closed, looking elsewhere) or are seen from the side, and in all large faces, they stay the source's. It is
+    asked of the picture: landmarks hardly close.
     """
-    opening = face.expressions[:, 4]
-    usual = max(float(np.percentile(opening, 75)), 1e-3)
     size = np.clip((_EYES_TO_WIDTH - face.width) / (_EYES_TO_WIDTH - _EYES_FROM_WIDTH), 0, 1)
+    if size == 0:
+        return np.zeros(len(face.frames), np.float32)
+    first = persona.references[0]
+    drawn = luma(unwrapped(first.image, first.landmarks, TEXTURE))
+    usual = luma(np.median(face.textures[:: max(1, len(face.frames) // 48)], axis=0))
+    # Who looks down all the time must not stare.
+    awake = np.clip((_likeness_of_eyes(usual, drawn) - _AWAKE_FROM) / (_AWAKE - _AWAKE_FROM), 0, 1)
+    alike = np.array([_likeness_of_eyes(luma(texture), usual) for texture in face.textures])
+    as_usual = np.clip((alike - _UNUSUAL) / (_USUAL - _UNUSUAL), 0, 1)
     turned = np.clip((MOST_YAW - np.abs(face.poses.degrees[:, 0])) / (MOST_YAW - _EYES_YAW), 0, 1)
-    open_share = np.clip((opening / usual - _HALF_OPEN) / (_OPEN - _HALF_OPEN), 0, 1)
-    share = np.asarray(_MOST_OWN_EYES * size * turned * open_share, np.float32)
+    share = np.asarray(_MOST_OWN_EYES * size * awake * turned * as_usual, np.float32)
     for run in np.unique(face.runs):
         own = face.runs == run
-        share[own] = gaussian_in_time(share[own], max(0.6, _EYE_SECONDS * face.frame_rate))
+        share[own] = gaussian_in_time(share[own], max(0.5, _EYE_SECONDS * face.frame_rate))
     return share
+
+
+def _likeness_of_eyes(one: Plane, other: Plane) -> float:
+    """Mean correlation of the brightness of both eyes in two small textures."""
+    found = [_correlation(one[inside], other[inside]) for inside in _eye_texels()]
+    return float(np.mean(found))
+
+
+@lru_cache(maxsize=1)
+def _eye_texels() -> tuple[NDArray[np.bool_], ...]:
+    return tuple(filled_texels(TEXTURE, eye, 1.0) > 0 for eye in EYES)
+
+
+def _correlation(one: Plane, other: Plane) -> float:
+    off = one - one.mean(), other - other.mean()
+    return float((off[0] * off[1]).sum() / max(float(np.sqrt((off[0] ** 2).sum() * (off[1] ** 2).sum())), 1e-6))
 
 
 def presence(face: FollowedFace) -> NDArray[np.float32]:

@@ -101,8 +101,8 @@ def _difference(pair: Pair) -> Plane:
     """Largest difference over the channels, least over small shifts of the bare picture."""
     height, width = pair.full.shape[:2]
     least = np.full((height, width), 255, np.uint8)
-    for dy in range(2 * SHIFT + 1):
-        for dx in range(2 * SHIFT + 1):
+    for dy in range(0, 2 * SHIFT + 1, SHIFT):
+        for dx in range(0, 2 * SHIFT + 1, SHIFT):
             apart = cv2.absdiff(pair.full, pair.bare[dy : dy + height, dx : dx + width])
             blue, green, red = cv2.split(apart)
             least = np.asarray(cv2.min(least, cv2.max(cv2.max(blue, green), red)), np.uint8)

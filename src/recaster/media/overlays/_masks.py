@@ -19,7 +19,7 @@ from recaster.media.overlays._fill import smooth_known
 from recaster.media.overlays._glass import Glass, find_glass, seen_through
 from recaster.media.overlays._letters import Letters, Samples, find_letters, soft_edge
 from recaster.media.overlays._shapes import band, grown, painted, with_holes_filled
-from recaster.media.overlays._slabs import Highlight, find_highlight, find_slab
+from recaster.media.overlays._slabs import BEYOND_SLAB, Highlight, find_highlight, find_slab
 from recaster.media.overlays._veil import Veil, find_veil
 from recaster.media.overlays.model import OverlayTrack
 from recaster.media.overlays.timing import appearance
@@ -44,7 +44,8 @@ def support_of(track: OverlayTrack, size: tuple[int, int]) -> Rect:
     A reader may have missed a line of emoji below the words, or a few emoji at their ends.
     """
     width, height = size
-    reach, beside, below = (share * track.style.size + 6 for share in (0.9, _BESIDE, _BELOW))
+    wide = _BESIDE if track.style.slab is None else BEYOND_SLAB
+    reach, beside, below = (share * track.style.size + 6 for share in (0.9, wide, _BELOW))
     polygons = [line.polygon for line in track.lines] + [e.polygon for line in track.lines for e in line.emoji]
     xs = [p[0] for polygon in polygons for p in polygon] + [track.box[0], track.box[2]]
     ys = [p[1] for polygon in polygons for p in polygon] + [track.box[1], track.box[3]]

@@ -13,6 +13,8 @@ from recaster.media.overlays._shapes import band, grown, painted, touching, with
 from recaster.media.overlays.model import Color, OverlayLine, OverlayTrack, Slab
 from recaster.media.video.model import Image, Mask
 
+BEYOND_SLAB = 3.0
+"""How far beyond its lines, in sizes of its letters, a slab may go on under emoji that nobody described."""
 OPAQUE = 0.97
 """From this opacity on nothing of the background shows through a slab."""
 
@@ -180,10 +182,39 @@ def _opaque(track: OverlayTrack, samples: Samples, letters: Letters, color: Colo
             return np.zeros(samples.shape, np.uint8)
         return grown(body, 3)
     limit = grown(_described(track, slab, samples), 0.35 * size)
+    more = _slab_of_emoji(track, samples, color, letters, limit)
     body &= limit  # what has the slab's colour beyond it is dark clothing or a wall
     if int((body > 0).sum()) < 1.1 * int((inside > 0).sum()):
         body |= _described(track, slab, samples)  # the colour is not what the description says: trust its place
-    return grown(body, 3)
+    return grown(body | more, 3)
+
+
+def _slab_of_emoji(track: OverlayTrack, samples: Samples, color: Color, letters: Letters, limit: Mask) -> Mask:
+    """Where the slab goes on under emoji that the description lacks: straight-edged pieces that join it and end soon."""
+    size = track.style.size
+    room = _lines(track, samples, BEYOND_SLAB * size, 1.7 * size)
+    joined = touching(np.asarray(_alike(samples, color, 40, 0.8) & room, np.uint8), letters.core | limit)
+    whole = with_holes_filled(joined | limit, 2.0 * size * size)
+    pieces = whole & ~limit
+    pieces = np.asarray(cv2.morphologyEx(pieces, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)), np.uint8)
+    count, labels = cv2.connectedComponents(pieces)
+    out = np.zeros(samples.shape, np.uint8)
+    rim = np.ones(samples.shape, bool)
+    rim[2:-2, 2:-2] = room[2:-2, 2:-2] == 0
+    rim = grown(np.asarray(rim * 255, np.uint8), 2) > 0
+    for label in range(1, count):
+        piece = np.asarray((labels == label) * 255, np.uint8)
+        points = cv2.findNonZero(piece)
+        _, (width, height), _ = cv2.minAreaRect(points)
+        full = len(points) > 0.85 * (width + 1.0) * (height + 1.0)
+        if (
+            full
+            and min(width, height) > 0.5 * size
+            and max(width, height) < 4.0 * size
+            and not (rim & (piece > 0)).any()
+        ):
+            out |= piece
+    return out
 
 
 @dataclass(frozen=True, slots=True)

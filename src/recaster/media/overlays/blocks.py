@@ -70,6 +70,8 @@ def joined(lines: list[ReadLine]) -> list[ReadLine]:
             if _double_of(line, other):
                 if _was_passed_over(line, other):
                     _append(other, line)
+                elif _letters(line.text) and _letters(line.text) in _letters(other.text):
+                    _share_start(other, line)
                 break
         else:
             kept.append(line)
@@ -186,6 +188,12 @@ def _boxes_together(one: ReadLine, other: ReadLine) -> tuple[Box, Box]:
 def _double_of(line: ReadLine, other: ReadLine) -> bool:
     together = min(line.last, other.last) - max(line.first, other.first) + 1
     return together > 0.5 * (line.last - line.first + 1) and covered(*_boxes_together(line, other)) > 0.6
+
+
+def _share_start(line: ReadLine, part: ReadLine) -> None:
+    """A part of a line that was seen a frame or two before the whole was there with it."""
+    if 0 < line.first - part.first <= 3:
+        line.first = part.first
 
 
 def _was_passed_over(line: ReadLine, other: ReadLine) -> bool:

@@ -35,6 +35,7 @@ _SEARCHED = 6.0
 """How far beyond both ends of a line that was badly read its mean picture reaches, in heights of the line."""
 _LONGEST_ENTRY = 22
 """Frames before the first sighting whose pixels are kept to see a line grow."""
+_LONGEST_POP = 12
 _SCALES = (0.97, 0.94, 0.91, 0.88, 0.85, 0.82, 0.79, 0.76, 0.73, 0.7)
 
 
@@ -423,7 +424,7 @@ def _popped(one: _Follow, first: int) -> int:
     here, later = one.offsets[first], one.offsets.get(first + 3, one.offsets[first])
     velocity = ((later[0] - here[0]) / 6, (later[1] - here[1]) / 6)
     reach = (5 if one.line.moves else 3, round(0.7 * height))
-    for index in range(first - 1, max(first - 13, -1), -1):
+    for index in range(first - 1, max(first - 1 - _LONGEST_POP, -1), -1):
         crop = one.head.get(index)
         if crop is None:
             break
@@ -438,11 +439,12 @@ def _popped(one: _Follow, first: int) -> int:
             _, alike = find_offset(np.asarray(small, np.uint8), small_crop, expected, reach, halve=False)
             if alike > best:
                 best, best_scale = alike, scale
-        if best < (0.35 if grown else 0.5):
+        if best < (0.42 if grown else 0.58):
             break
         limit = best_scale + 0.005
         grown += 1
-    return grown
+    # What never ends is something else in the line's place that is a little like it.
+    return grown if grown < _LONGEST_POP else 0
 
 
 def _halved(luma: Luma) -> Luma:

@@ -78,9 +78,9 @@ def is_overlay(life: Life, wording: Wording, facts: VideoFacts) -> bool:
         (_tilt(life.quad) > _STEEP)
         + (wording.confidence < 0.9)
         + (wording.confidence < 0.75)
-        + 2 * (wording.confidence < _SURE_SHORT.get(letters, 0.0))
+        + 2 * (wording.confidence < _SURE_SHORT.get(letters, 0.0) and not _is_unread(life.quad, letters))
         # A sign or two that are there from the first to the last frame have nothing that shows them to be set.
-        + 2 * (letters <= 2 and frames == facts.frame_count and line_width(life.quad) < 2 * line_height(life.quad))
+        + 3 * (letters <= 2 and frames == facts.frame_count and line_width(life.quad) < 2 * line_height(life.quad))
         + (_core_strength(life) < 0.9)
         + (frames < 5)
         + (not clipped and life.entry.kind != "none" and life.exit.kind != "none")
@@ -89,6 +89,11 @@ def is_overlay(life: Life, wording: Wording, facts: VideoFacts) -> bool:
         # Words that cannot be read have only their look to speak for them.
         return doubts <= 2 and steady > 0.85 and frames >= 0.5 * float(facts.average_rate)
     return doubts <= (2 if core >= 10 else 1)
+
+
+def _is_unread(quad: Quad, letters: int) -> bool:
+    """Whether a line is far too long for so few letters: it is in a script that the network does not know."""
+    return line_width(quad) > (0.75 * letters + 0.8) * line_height(quad)
 
 
 def has_a_chance(life: Life, facts: VideoFacts) -> bool:

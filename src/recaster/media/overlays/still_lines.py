@@ -15,7 +15,7 @@ import numpy as np
 
 from recaster.media.overlays.contours import Contours, contours_of
 from recaster.media.overlays.finding import FoundLine, Region, Sighting, busy_regions, tile_sums
-from recaster.media.overlays.geometry import bounds, line_height, line_width, overlap
+from recaster.media.overlays.geometry import bounds, covered, line_height, line_width, overlap
 from recaster.media.overlays.networks import LineDetector, Quad
 from recaster.media.overlays.still import StillLayer
 from recaster.media.video.model import Luma
@@ -31,9 +31,11 @@ _SIDE = 1120
 _EDGE = 16
 """Sobel response of the picture, at half size and halved, from which an edge may be one of faint text."""
 _TILE_EDGES = 80
-_LEAST_STRENGTH = 0.4
+_LEAST_STRENGTH = 0.6
 """Share of its strength in the picture that a line must have in the frames of the window where it is strongest."""
 _SAME_PLACE = 0.5
+_MOST_OF_IT = 0.35
+"""Overlap with a line that was seen in several frames from which nothing new stands there."""
 
 
 @dataclass(slots=True)
@@ -52,7 +54,7 @@ class StillLineFinder:
         self._shot_starts = frozenset(shot_starts)
         self._last_frame = last_frame
         self._parts: deque[_Part] = deque([_Part()], maxlen=_PARTS)
-        self._since = 0
+        self._since = self._fresh = 0
         self.lines: list[FoundLine] = []
 
     def feed(self, index: int, luma: Luma, known: Sequence[FoundLine]) -> None:
@@ -61,17 +63,19 @@ class StillLineFinder:
             self._look(known)
             self._parts.clear()
             self._parts.append(_Part())
-            self._since = 0
+            self._since = self._fresh = 0
         part = self._parts[-1]
         if index % _STEP == 0:
             part.layer.add(luma)
             part.frames.append((index, luma))
+            self._fresh += 1
         full = len(part.frames) >= self._part // _STEP
         if full:
             self._since += 1
-        if index == self._last_frame or (full and len(self._parts) == _PARTS and self._since >= _PARTS_BETWEEN):
+        complete = full and len(self._parts) == _PARTS and self._since >= _PARTS_BETWEEN
+        if complete or (index == self._last_frame and self._fresh >= self._part // _STEP):
             self._look(known)
-            self._since = 0
+            self._since = self._fresh = 0
         if full:
             self._parts.append(_Part())
 
@@ -145,5 +149,8 @@ def _is_known(quad: Quad, first: int, last: int, line: FoundLine) -> bool:
     """Whether a line was found at the same place and time already, and as long."""
     if line.moves or line.last < first or line.first > last:
         return False
-    longer = line_width(quad) > 1.2 * line_width(line.quad)
-    return not longer and overlap(bounds(quad), bounds(line.quad)) > _SAME_PLACE
+    box, other = bounds(quad), bounds(line.quad)
+    if line_width(quad) <= 1.2 * line_width(line.quad):
+        return overlap(box, other) > _SAME_PLACE
+    # Captions that take turns within the second are mixed here; single frames have seen each.
+    return len(line.places) > 1 and covered(other, box) > _SAME_PLACE and overlap(box, other) > _MOST_OF_IT

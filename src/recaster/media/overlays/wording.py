@@ -21,6 +21,10 @@ from recaster.media.video.model import Image
 
 _CERTAIN = 0.96
 """Confidence from which words need no second look."""
+_SHARE_WITH_GAP = 0.3
+"""Share of the readings that must have a gap between two letters: they lose one sooner than they see one too many."""
+_BAR = 0.97
+"""How sure it is that a single upright bar is the letter I."""
 _VERY_CERTAIN = 0.985
 """Confidence at first sight from which a line is not read again."""
 _MEAN_WEIGHT = 1.5
@@ -84,7 +88,7 @@ def read_life(life: Life, recogniser: LineRecogniser) -> Wording:
         best = _best(life)[0]
         # Alone, an upright bar has nothing to be told by, and the network takes it for any sign.
         if _is_bar(straighten(best.crop, _inside(_corners(life, best), best.origin))):
-            return Wording("I", max(words.confidence, _CERTAIN), words.positions[:1], words.certainties[:1])
+            return Wording("I", max(words.confidence, _BAR), words.positions[:1], words.certainties[:1])
     return words
 
 
@@ -142,7 +146,7 @@ def widened(crop: Image, factor: float) -> Image:
 
 
 def vote(reads: Sequence[ReadText], weights: Sequence[float]) -> Wording:
-    """The text that gathers the most confidence; of readings that differ by spaces or case only, the surest one."""
+    """The text that gathers the most confidence, among those that differ by spaces or case as well."""
     groups: dict[str, list[tuple[float, ReadText]]] = defaultdict(list)
     for read, weight in zip(reads, weights, strict=True):
         if read.text.strip():
@@ -151,7 +155,7 @@ def vote(reads: Sequence[ReadText], weights: Sequence[float]) -> Wording:
         return Wording("", 0.0, ())
     # A reading with more letters, all of them sure, has seen what the others lost.
     key = max(groups, key=lambda name: (sum(weight for weight, _ in groups[name]) * (len(name) + 4), name))
-    _, best = max(groups[key], key=lambda pair: pair[0])
+    best = _spaced(groups[key])
     share = sum(weight for weight, _ in groups[key]) / sum(weight for group in groups.values() for weight, _ in group)
     begin = len(best.text) - len(best.text.lstrip())
     end = len(best.text.rstrip())
@@ -161,6 +165,40 @@ def vote(reads: Sequence[ReadText], weights: Sequence[float]) -> Wording:
         best.positions[begin:end],
         best.certainties[begin:end],
     )
+
+
+def _spaced(group: Sequence[tuple[float, ReadText]]) -> ReadText:
+    """The surest of readings with the same letters, with a gap wherever a good part of them has one."""
+    _, best = max(group, key=lambda pair: pair[0])
+    gaps: dict[int, float] = defaultdict(float)
+    for weight, read in group:
+        for at in _gaps_after(read.text):
+            gaps[at] += weight
+    total = sum(weight for weight, _ in group)
+    wanted = {at for at, weight in gaps.items() if weight >= _SHARE_WITH_GAP * total}
+    text, positions, certainties = "", [], []
+    letters = [index for index, character in enumerate(best.text) if not character.isspace()]
+    for number, index in enumerate(letters):
+        text += best.text[index]
+        positions.append(best.positions[index])
+        certainties.append(best.certainties[index])
+        if number in wanted and number + 1 < len(letters):
+            text += " "
+            positions.append((best.positions[index] + best.positions[letters[number + 1]]) / 2)
+            certainties.append(gaps[number] / total)
+    return replace(best, text=text, positions=tuple(positions), certainties=tuple(certainties))
+
+
+def _gaps_after(text: str) -> set[int]:
+    """Numbers of the letters that are followed by a gap."""
+    count = 0
+    found = set()
+    for character in text:
+        if character.isspace():
+            found.add(count - 1)
+        else:
+            count += 1
+    return found
 
 
 def _key(text: str) -> str:
