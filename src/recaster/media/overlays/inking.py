@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.overlays._typefaces import FINE
+from recaster.media.overlays.letters import commonest
 from recaster.media.overlays.model import Color as Rgb
 from recaster.media.overlays.model import Shadow, Stroke
 from recaster.media.overlays.typesetting import Color, Field
@@ -87,19 +88,6 @@ class Lettering:
             if int(inner.sum()) >= _FEW:
                 break
         return np.asarray(inner, np.bool_)
-
-
-def commonest(colors: NDArray[np.float32]) -> tuple[Color, float]:
-    """The most frequent of colours of shape (n, 3), and the share of them that are near it."""
-    keys = (colors // 20).astype(np.int32) @ np.array([400, 20, 1])
-    values, counts = np.unique(keys, return_counts=True)
-    color = np.median(colors[keys == values[counts.argmax()]], axis=0)
-    for _ in range(2):
-        near = np.linalg.norm(colors - color, axis=1) < _ALIKE
-        if not near.any():
-            break
-        color = np.median(colors[near], axis=0)
-    return np.asarray(color, np.float32), float((np.linalg.norm(colors - color, axis=1) < _ALIKE).mean())
 
 
 def find_fill(lettering: Lettering, about: Color) -> Color:

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recaster.media.overlays.active_words import ActiveLook
 from recaster.media.overlays.backing import BackedLine, Backing, find_glass, find_slab
@@ -30,6 +28,7 @@ from recaster.media.overlays.inking import (
 from recaster.media.overlays.looks import LineLook
 from recaster.media.overlays.model import Box, Stroke, TextStyle
 from recaster.media.overlays.networks import Quad
+from recaster.media.overlays.placing import SetLine, alignment, full_box, letters_quad, line_spacing, rotation
 from recaster.media.overlays.typesetting import (
     DEFAULT_FACE,
     Color,
@@ -57,14 +56,6 @@ _SEARCHED = 0.9
 """How far around the place of a line its letters are looked for, in em."""
 _EXPLAINED = 0.9
 """Agreement from which nothing about the letters is left to explain."""
-_EXACT = 0.57
-"""Agreement from which every pixel of the drawn letters is one of the seen ones."""
-_PLAUSIBLE = 0.35
-"""Agreement below which the words as read are not what stands there: their place is then taken from the pixels."""
-_AS_GOOD = 0.2
-"""Difference of edges, in em, that does not tell one alignment from another."""
-_USUAL_SPACING = 1.28
-"""Baseline distance of a single line, in em."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,35 +95,6 @@ class _Compared:
 
     def agreement(self, face: Face) -> float:
         return next((fit.agreement for fit in self.fits if fit.setting.face == face), 0.0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _SetLine:
-    look: LineLook
-    fit: Fit
-
-    @property
-    def is_set(self) -> bool:
-        return self.fit.agreement >= _PLAUSIBLE
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """Left and right end of the advance, emoji included."""
-        setter, setting = typesetter(), self.fit.setting
-        face, spacing, size = setting.face, setting.spacing, setting.size
-        own = setter.advance(self.look.text, face, spacing) * size
-        left = setting.x - own / 2
-        full = setter.advance(self.look.full_text, face, spacing) * size
-        before = self.look.leading_emoji
-        if before:
-            left -= (setter.advance(f"{before} n", face, spacing) - setter.advance("n", face, spacing)) * size
-        right = left + full
-        # An emoji that is not recognised has its room all the same.
-        unknown = [one for one in self.look.emoji if not one.character]
-        return (
-            min([left, *(one.left + self.look.seen.left for one in unknown)]),
-            max([right, *(one.right + self.look.seen.left for one in unknown)]),
-        )
 
 
 def describe(blocks: Sequence[SeenBlock], frame_size: tuple[int, int]) -> list[BlockLook]:
@@ -276,7 +238,7 @@ def _described(one: _Compared, face: Face, frame_size: tuple[int, int]) -> Block
     slab_color = leader.look.ink.slab if rim is None or stroke is not None else rim.color
     backing = _backing(lines, one.leader, slab_color) if stroke is None else None
     opacity, shadow = 1.0, None
-    if backing is None and leader.fit.agreement >= _EXACT:
+    if backing is None and leader.is_exact:
         opacity, fill = find_opacity(lettering, fill, stroke.width if stroke else 0.0)
     if backing is None and leader.is_set:
         shadow = find_shadow(lettering, opacity) if stroke is None else None
@@ -289,18 +251,18 @@ def _described(one: _Compared, face: Face, frame_size: tuple[int, int]) -> Block
         stroke=stroke,
         shadow=shadow,
         slab=backing.slab if backing else None,
-        align=_alignment(lines, frame_size[0]),
-        line_spacing=_line_spacing(lines),
-        rotation=_rotation(lines),
+        align=alignment(lines, frame_size[0]),
+        line_spacing=line_spacing(lines),
+        rotation=rotation(lines),
         active_fill=_active_fill(active, lettering, fill),
         active_slab=active.slab if active else None,
         letter_spacing=round(setting.spacing, 4),
     )
-    quads = tuple(shifted(_quad(line, stroke.width if stroke else 0.0), *one.block.at) for line in lines)
-    return BlockLook(style, _box(lines, quads, backing, one.block.at, frame_size), quads)
+    quads = tuple(shifted(letters_quad(line, stroke.width if stroke else 0.0), *one.block.at) for line in lines)
+    return BlockLook(style, full_box(lines, quads, backing, one.block.at, frame_size), quads)
 
 
-def _seen_stroke(line: _SetLine) -> Stroke | None:
+def _seen_stroke(line: SetLine) -> Stroke | None:
     """The outline as the reader has it, for letters that no face explains or that are see-through with their outline."""
     ink = line.look.ink
     if ink.stroke is None or line.fit.agreement >= _EXPLAINED:
@@ -310,11 +272,11 @@ def _seen_stroke(line: _SetLine) -> Stroke | None:
     return Stroke(rgb(ink.stroke), round(ink.stroke_width, 1))
 
 
-def _set_lines(one: _Compared, face: Face) -> list[_SetLine]:
+def _set_lines(one: _Compared, face: Face) -> list[SetLine]:
     """All lines of a block in one face, size and spacing, each in its own place."""
     looks = one.block.looks
     if not one.fits:
-        return [_SetLine(look, Fit(_rough(look, face, look.em, 0.0), 0.0)) for look in looks]
+        return [SetLine(look, Fit(_rough(look, face, look.em, 0.0), 0.0)) for look in looks]
     seen = [_seen(look, one.fill, one.block.active) for look in looks]
     chosen = next(fit for fit in one.fits if fit.setting.face == face)
     lead = fitted(looks[one.leader].text, seen[one.leader], chosen.setting, tilts=_may_tilt(looks[one.leader]))
@@ -322,12 +284,12 @@ def _set_lines(one: _Compared, face: Face) -> list[_SetLine]:
     lines = []
     for index, (look, field) in enumerate(zip(looks, seen, strict=True)):
         if index == one.leader:
-            lines.append(_SetLine(look, lead))
+            lines.append(SetLine(look, lead))
         elif look.text.strip():
             start = placed(look.text, field, _rough(look, face, size, spacing))
-            lines.append(_SetLine(look, fitted(look.text, field, start.setting, same_type=True, tilts=_may_tilt(look))))
+            lines.append(SetLine(look, fitted(look.text, field, start.setting, same_type=True, tilts=_may_tilt(look))))
         else:
-            lines.append(_SetLine(look, Fit(_rough(look, face, size, spacing), 0.0)))
+            lines.append(SetLine(look, Fit(_rough(look, face, size, spacing), 0.0)))
     return lines
 
 
@@ -346,7 +308,7 @@ def _rough(look: LineLook, face: Face, size: float, spacing: float) -> Setting:
     )
 
 
-def _backing(lines: Sequence[_SetLine], leader: int, color: Color | None) -> Backing | None:
+def _backing(lines: Sequence[SetLine], leader: int, color: Color | None) -> Backing | None:
     backed = []
     for line in lines:
         setting = line.fit.setting
@@ -375,109 +337,3 @@ def _active_fill(active: ActiveLook | None, lettering: Lettering, fill: Color) -
     if active.slab is not None:
         return find_active_fill(lettering, fill, np.array(active.slab[::-1], np.float32))
     return active.fill
-
-
-# ---- place -----------------------------------------------------------------------------------------------------------
-
-
-def _quad(line: _SetLine, rim: float) -> Quad:
-    """Around a line's letters, in the frame."""
-    if line.fit.agreement < _EXACT:
-        return line.look.quad
-    setting = line.fit.setting
-    left, top, right, bottom = typesetter().ink_box(line.look.text, setting)
-    corners = np.array(
-        [[left - rim, top - rim], [right + rim, top - rim], [right + rim, bottom + rim], [left - rim, bottom + rim]]
-    )
-    return _in_frame(line, corners)
-
-
-def _in_frame(line: _SetLine, points: NDArray[np.floating]) -> Quad:
-    """Points of a line's pictures, before its tilt, as they stand in the frame."""
-    setting, seen = line.fit.setting, line.look.seen
-    c, s = np.cos(setting.tilt), np.sin(setting.tilt)
-    centre = np.array([setting.x, setting.baseline])
-    turned = (np.asarray(points, np.float64) - centre) @ np.array([[c, s], [-s, c]]) + centre
-    return np.asarray(turned @ seen.to_frame[:, :2].T + seen.to_frame[:, 2], np.float32)
-
-
-def _box(
-    lines: Sequence[_SetLine],
-    quads: Sequence[Quad],
-    backing: Backing | None,
-    at: tuple[int, int],
-    frame_size: tuple[int, int],
-) -> Box:
-    parts = list(quads)
-    for line in lines:
-        level = line.look.level
-        parts += [shifted(level.in_frame(one.left, one.top, one.right, one.bottom), *at) for one in line.look.emoji]
-        if backing is not None:
-            setting = line.fit.setting
-            top, bottom = (reach * setting.size for reach in typesetter().extents(setting.face))
-            left, right = line.ends
-            slab = backing.slab
-            above = backing.above if line is lines[0] else slab.padding_y
-            below = backing.below if line is lines[-1] else slab.padding_y
-            left, right = left - slab.padding_x, right + slab.padding_x
-            top, bottom = setting.baseline - top - above, setting.baseline + bottom + below
-            corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-            parts.append(shifted(_in_frame(line, corners), *at))
-    left, top, right, bottom = bounds(np.concatenate(parts))
-    return max(0.0, left), max(0.0, top), min(float(frame_size[0]), right), min(float(frame_size[1]), bottom)
-
-
-def _alignment(lines: Sequence[_SetLine], width: int) -> Literal["left", "center", "right"]:
-    """Which ends of the lines stand under each other; of a single line, where it stands in the frame."""
-    spans = []
-    for line in lines:
-        left, right = line.ends
-        baseline = line.fit.setting.baseline
-        spans.append(_in_frame(line, np.array([[left, baseline], [right, baseline]]))[:, 0])
-    ends = np.array(spans)
-    lefts, rights, centres = ends[:, 0], ends[:, 1], ends.mean(axis=1)
-    central = abs(float(centres.mean()) - width / 2) < 0.06 * width
-    if len(lines) > 1 and float(np.ptp(rights - lefts)) > 0.5:
-        spreads: dict[Literal["left", "center", "right"], float] = {
-            "center": float(np.ptp(centres)),
-            "left": float(np.ptp(lefts)),
-            "right": float(np.ptp(rights)),
-        }
-        # Lines of nearly one width stand alike on every side: then the place in the frame tells.
-        closest = min(spreads.values()) + _AS_GOOD * lines[0].fit.setting.size
-        if spreads["center"] <= closest and central:
-            return "center"
-        return min(spreads, key=lambda key: spreads[key])
-    if central:
-        return "center"
-    return "left" if float(centres[0]) < width / 2 else "right"
-
-
-def _line_spacing(lines: Sequence[_SetLine]) -> float:
-    """Distance of baselines as a multiple of the size."""
-    if len(lines) < 2:
-        return _USUAL_SPACING
-    _, down = _axes(lines)
-    places = [
-        float(_in_frame(line, np.array([[line.fit.setting.x, line.fit.setting.baseline]]))[0] @ down) for line in lines
-    ]
-    spacing = float(np.polyfit(np.arange(len(places)), places, 1)[0]) / lines[0].fit.setting.size
-    return round(min(max(spacing, 0.8), 2.2), 4)
-
-
-def _rotation(lines: Sequence[_SetLine]) -> float:
-    along, _ = _axes(lines)
-    angle = float(np.degrees(np.arctan2(along[1], along[0])))
-    return round(angle, 2) if abs(angle) > 0.1 else 0.0
-
-
-def _axes(lines: Sequence[_SetLine]) -> tuple[Quad, Quad]:
-    """Unit vectors along the lines and down from them, the longer lines counting for more."""
-    way = np.zeros(2)
-    for line in lines:
-        left, right = line.ends
-        baseline = line.fit.setting.baseline
-        points = _in_frame(line, np.array([[left, baseline], [right, baseline]]))
-        way += points[1] - points[0]
-    along = (way / max(float(np.linalg.norm(way)), 1e-6)).astype(np.float32)
-    return along, np.array([-along[1], along[0]], np.float32)
