@@ -94,7 +94,10 @@ class Carrier:
         flow: Plane | None = None
         error, offset, carried = stay_error, stay_offset, self._small
         if float(moves.mean()) > 0.002:
-            stand_in = np.where(sure[..., None] > 0, colors, push_pull(colors, sure)).astype(np.float32)
+            # Under text stands what was really seen there a frame ago; what was made up would hold the motion back.
+            doubt = cv2.resize(self._variance, sure.shape[::-1], interpolation=cv2.INTER_AREA) / spatial
+            trust = np.where(sure > 0, 1.0, np.clip(1.0 - 3.0 * doubt, 0.0, 1.0)).astype(np.float32)
+            stand_in = push_pull(np.where(sure[..., None] > 0, colors, self._small).astype(np.float32), trust)
             flow = self._flow.between(stand_in, self._small, sure)
             stand_in = np.where(sure[..., None] > 0, colors, _warped(self._small, flow)).astype(np.float32)
             flow = self._flow.between(stand_in, self._small, sure)
