@@ -4,6 +4,7 @@ import json
 import stat
 from collections.abc import Mapping
 from dataclasses import replace
+from difflib import SequenceMatcher
 from fractions import Fraction
 from pathlib import Path
 
@@ -118,6 +119,29 @@ def test_words_that_flash_by_one_after_the_other_are_all_seen(reader: RapidTextR
     flashes = [Words("HERBS", 3, 8, 0.6), Words("SALT", 9, 13, 0.6), Words("WATER", 16, 21, 0.6)]
     path = write(tmp_path / "flash.mp4", frames(flashes, 26))
     assert summary(read(reader, path)) == [(one.text, one.first, one.last) for one in flashes]
+
+
+def test_a_line_of_one_frame_is_seen_and_so_is_one_that_has_hardly_begun_when_the_clip_ends(
+    reader: RapidTextReader, tmp_path: Path
+) -> None:
+    flash, faint = Words("wash on cold", 12, 12, 0.3), Words("set two alarms", 23, 40, 0.6, entry=Animation("fade", 5))
+    path = write(tmp_path / "moment.mp4", frames([flash, faint], 24))
+    assert summary(read(reader, path)) == [("wash on cold", 12, 12), ("set two alarms", 23, 23)]
+
+
+def test_a_letter_alone_and_words_set_close_are_read(reader: RapidTextReader, tmp_path: Path) -> None:
+    heavy = replace(OUTLINED, font="tiktok-sans", weight=900, size=26.0)
+    lines = [Words("I", 2, 9, 0.7), Words("things I wish I knew", 2, 19, 0.3, heavy)]
+    path = write(tmp_path / "close.mp4", frames(lines, 20))
+    assert summary(read(reader, path)) == [("things I wish I knew", 2, 19), ("I", 2, 9)]
+
+
+def test_faint_small_type_that_stands_still_is_found(reader: RapidTextReader, tmp_path: Path) -> None:
+    faint = replace(OUTLINED, font="tiktok-sans", weight=700, size=13.0, opacity=0.45, stroke=None)
+    path = write(tmp_path / "faint.mp4", frames([Words("@north.kitchen", 0, 39, 0.9, faint)], 40))
+    ((text, first, last),) = summary(read(reader, path))
+    assert (first, last) == (0, 39)
+    assert SequenceMatcher(None, text, "@north.kitchen").ratio() > 0.85
 
 
 def test_a_fade_counts_from_its_first_faint_frame(reader: RapidTextReader, tmp_path: Path) -> None:

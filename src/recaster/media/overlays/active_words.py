@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recaster.media.overlays.letters import Extent, LevelLine
+from recaster.media.overlays.letters import Extent, LevelLine, bright_side
 from recaster.media.overlays.model import Color
 
 _VIVID = 90
@@ -20,6 +20,10 @@ _VIVID = 90
 _SAME = 45.0
 _LEAST_SHARE, _MOST_SHARE = 0.08, 0.9
 """Share of the line's length that an active word has."""
+
+
+_Span = tuple[int, int, bool, NDArray[np.float32]]
+"""First and last column, whether it is a box, colour (BGR)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +48,12 @@ def find_active_words(levels: Sequence[LevelLine], extent: Extent) -> ActiveWord
 
     All pictures have the line in the same place.
     """
-    spans: list[tuple[int, int, bool, NDArray[np.float32]]] = []
-    for level in levels:
-        span = _vivid_span(level, extent)
-        if span is not None:
-            spans.append(span)
-    if not spans:
+    known = [(level, span) for level in levels if (span := _vivid_span(level, extent)) is not None]
+    if not known:
         return None
-    middle = np.median(np.stack([color for *_, color in spans]), axis=0)
-    spans = [span for span in spans if float(np.linalg.norm(span[3] - middle)) < _SAME]
+    middle = np.median(np.stack([color for _, (*_, color) in known]), axis=0)
+    known = [one for one in known if float(np.linalg.norm(one[1][3] - middle)) < _SAME]
+    spans = [span for _, span in known]
     boxed = sum(span[2] for span in spans) > len(spans) / 2
     # Something vivid in the scene stays where it is; the active word does not. A box around letters is no scenery.
     if not spans or (not boxed and float(np.ptp([span[0] for span in spans])) < 0.5 * extent.height):
@@ -63,12 +64,26 @@ def find_active_words(levels: Sequence[LevelLine], extent: Extent) -> ActiveWord
         for place in (start, stop)
         if extent.left + 0.3 * extent.height < place < extent.right - 0.3 * extent.height
     }
+    if not boxed and not any(_others_differ(level, extent, span) for level, span in known):
+        return None
     blue, green, red = (round(float(value)) for value in middle)
     look = ActiveLook(None if boxed else (red, green, blue), (red, green, blue) if boxed else None)
     return ActiveWords(look, tuple(sorted(borders)))
 
 
-def _vivid_span(level: LevelLine, extent: Extent) -> tuple[int, int, bool, NDArray[np.float32]] | None:
+def _others_differ(level: LevelLine, extent: Extent, span: _Span) -> bool:
+    """Whether the words beside the vivid one wear another colour: a line that is vivid all over has no active word."""
+    start, stop, _, color = span
+    left, right = min(extent.right, stop + 2), max(extent.left, start - 2)
+    beside = Extent(left, extent.top, extent.right, extent.bottom)
+    if right - extent.left > extent.right - left:
+        beside = Extent(extent.left, extent.top, right, extent.bottom)
+    if beside.width < 0.5 * extent.height:
+        return False
+    return float(np.linalg.norm(bright_side(level, beside) - color)) > 2 * _SAME
+
+
+def _vivid_span(level: LevelLine, extent: Extent) -> _Span | None:
     """First and last column of the vivid part of a line, whether it is a box, and its colour (BGR)."""
     picture = level.picture.astype(np.float32)
     # A box reaches beyond the letters, which may leave nothing of it between their upper and lower ends.

@@ -19,6 +19,10 @@ from recaster.media.overlays.roles import starts_item
 
 _LONGEST_CAPTION = 90
 """Frames that a caption of a few words stands at most."""
+_LONGEST_LOSS = 12
+"""Frames for which a faint line may be lost in between."""
+_ALIKE_SLABS = 60.0
+"""Distance of two boxes' colours (0–441) up to which they are of one kind."""
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +68,10 @@ def joined(lines: list[ReadLine]) -> list[ReadLine]:
                 _absorb(other, line)
                 break
             if _double_of(line, other):
+                if _was_passed_over(line, other):
+                    _append(other, line)
+                elif _letters(line.text) and _letters(line.text) in _letters(other.text):
+                    _share_start(other, line)
                 break
         else:
             kept.append(line)
@@ -141,26 +149,34 @@ def _divide(whole: ReadLine, part: ReadLine) -> None:
 
 
 def _stands_beside(one: ReadLine, other: ReadLine) -> bool:
+    # Words on two boxes of one colour are two lines; of a caption only the word being said is on a box.
+    slabs = one.look.ink.slab, other.look.ink.slab
+    if slabs[0] is not None and slabs[1] is not None and float(np.linalg.norm(slabs[0] - slabs[1])) < _ALIKE_SLABS:
+        return False
     gap = max(one.box[0], other.box[0]) - min(one.box[2], other.box[2])
     height = one.box[3] - one.box[1]
     return -0.6 * height < gap < 0.8 * height
 
 
 def _append(line: ReadLine, other: ReadLine) -> None:
-    left, right = (line, other) if line.box[0] < other.box[0] else (other, line)
+    left, right = sorted((line, other), key=lambda one: one.box[0] + one.box[2])
     line.text = f"{left.text} {right.text}"
     whole = np.stack([left.look.quad[0], right.look.quad[1], right.look.quad[2], left.look.quad[3]])
     line.look = replace(line.look, text=line.text, quad=whole)
     line.quad = np.stack([left.quad[0], right.quad[1], right.quad[2], left.quad[3]])
     line.confidence = min(line.confidence, other.confidence)
-    line.last, line.exit = other.last, other.exit
+    if other.last > line.last:
+        line.last, line.exit = other.last, other.exit
 
 
 def _same_line(one: ReadLine, other: ReadLine) -> bool:
+    # What is faint is lost for a while where the scene behind it is as bright, and is not read alike each time.
+    faint = one.life.contours.is_faint and other.life.contours.is_faint
     gap = max(one.first, other.first) - min(one.last, other.last)
-    if gap > 3 or overlap(*_boxes_together(one, other)) < 0.4:
+    if gap > (_LONGEST_LOSS if faint else 3) or overlap(*_boxes_together(one, other)) < 0.4:
         return False
-    return Levenshtein.normalized_similarity(_letters(one.text), _letters(other.text)) >= 0.75
+    alike = Levenshtein.normalized_similarity(_letters(one.text), _letters(other.text))
+    return alike >= (0.4 if faint and min(one.confidence, other.confidence) < 0.95 else 0.75)
 
 
 def _boxes_together(one: ReadLine, other: ReadLine) -> tuple[Box, Box]:
@@ -172,6 +188,26 @@ def _boxes_together(one: ReadLine, other: ReadLine) -> tuple[Box, Box]:
 def _double_of(line: ReadLine, other: ReadLine) -> bool:
     together = min(line.last, other.last) - max(line.first, other.first) + 1
     return together > 0.5 * (line.last - line.first + 1) and covered(*_boxes_together(line, other)) > 0.6
+
+
+def _share_start(line: ReadLine, part: ReadLine) -> None:
+    """A part of a line that was seen a frame or two before the whole was there with it."""
+    if 0 < line.first - part.first <= 3:
+        line.first = part.first
+
+
+def _was_passed_over(line: ReadLine, other: ReadLine) -> bool:
+    """Whether a line is the end of a caption that was only read there when another word of it stood out.
+
+    It begins while the caption stands and goes with it; its words are none of those that were read.
+    """
+    if min(line.confidence, other.confidence) < 0.9 or line.life.moves or _letters(line.text) in _letters(other.text):
+        return False
+    if other.last - other.first > _LONGEST_CAPTION or line.first < other.first + 3 or abs(line.last - other.last) > 1:
+        return False
+    height = line.box[3] - line.box[1]
+    at_end = min(abs(line.box[0] - other.box[0]), abs(line.box[2] - other.box[2])) < 0.3 * height
+    return at_end and abs(line.box[1] - other.box[1]) + abs(line.box[3] - other.box[3]) < 0.5 * height
 
 
 def _absorb(line: ReadLine, other: ReadLine) -> None:

@@ -23,7 +23,9 @@ Gradient = NDArray[np.float32]
 """Sobel derivatives across and down, shape (height, width, 2), limited so that one hard edge is not all."""
 
 _LIMIT = 400.0
-_MOST_POINTS = 2400
+_MOST_POINTS = 1200
+_FAINT = 150.0
+"""Sobel response up to which the edges of a line are weak: a step of about 38 of 255."""
 _LEAST_GRADIENT = 48.0
 """Sobel response of the faintest edge that may belong to text: a step of 12 of 255."""
 
@@ -60,6 +62,11 @@ class Contours:
     slice_count: int
     weights: NDArray[np.float64]
     """Power of the gradient per slice."""
+
+    @property
+    def is_faint(self) -> bool:
+        """Whether its edges are so weak that the scene behind it may drown it for a while."""
+        return float(np.sqrt((self.values**2).sum(axis=1).mean())) < _FAINT
 
     @property
     def box(self) -> tuple[int, int, int, int]:
@@ -137,12 +144,12 @@ def contours_of(pictures: Sequence[tuple[Luma, tuple[int, int]]], quad: Quad) ->
 
 
 def find_offset(
-    pattern: Luma, picture: Luma, expected: tuple[int, int], reach: tuple[int, int]
+    pattern: Luma, picture: Luma, expected: tuple[int, int], reach: tuple[int, int], *, halve: bool = True
 ) -> tuple[tuple[int, int], float]:
     """Where in `picture` the patch `pattern` lies: left top pixel near `expected`, no farther than `reach`, and how alike.
 
-    Compared are gradient magnitudes at half size, then the pixel is found at full size. Likeness is −1 … 1; it is −1
-    where the patch does not fit.
+    Compared are gradient magnitudes at half size, then the pixel is found at full size; at once at full size where
+    `halve` is not wanted. Likeness is −1 … 1; it is −1 where the patch does not fit.
     """
     height, width = pattern.shape
     x0, y0 = max(0, expected[0] - reach[0]), max(0, expected[1] - reach[1])
@@ -151,6 +158,9 @@ def find_offset(
     if x1 - x0 < width or y1 - y0 < height or min(width, height) < 8:
         return expected, -1.0
     part, small = _edge_picture(picture[y0:y1, x0:x1]), _edge_picture(pattern)
+    if not halve:
+        _, alike, _, (bx, by) = cv2.minMaxLoc(cv2.matchTemplate(part, small, cv2.TM_CCOEFF_NORMED))
+        return (x0 + bx, y0 + by), float(alike)
     half = cv2.matchTemplate(
         cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),
         cv2.resize(small, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),

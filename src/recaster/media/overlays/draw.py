@@ -18,7 +18,7 @@ import skia
 from numpy.typing import NDArray
 
 from recaster.errors import InvalidInput
-from recaster.media.overlays._typefaces import Typefaces, is_right_to_left, runs
+from recaster.media.overlays._typefaces import FINE, Typefaces, is_right_to_left
 from recaster.media.overlays.fonts import (
     FONT_FOLDER,
 )
@@ -60,14 +60,12 @@ class TextDrawer(Protocol):
         max_lines: int | None = None,
         anchor: Literal["center", "top"] = "center",
         old_lines: tuple[OverlayLine, ...] = (),
-        seen: Image | None = None,
     ) -> TextLayout:
         """Place `text` where a block of `style` stood in `box`.
 
         `max_lines` is the number of lines of the old block unless given. With `old_lines`, the lines that stood there,
-        the new ones stand on their baselines, keep their edge or centre, and a slab keeps its place; with `seen`,
-        the frame to which they belong, that is exact to the pixel. Raises `DoesNotFit` when
-        the size would have to fall under 75 %, `InvalidInput` for an unknown font.
+        the new ones stand on their baselines, keep their edge or centre, and a slab keeps its place. Raises
+        `DoesNotFit` when the size would have to fall under 75 %, `InvalidInput` for an unknown font.
         """
         ...
 
@@ -133,7 +131,6 @@ class SkiaTextDrawer:
         max_lines: int | None = None,
         anchor: Literal["center", "top"] = "center",
         old_lines: tuple[OverlayLine, ...] = (),
-        seen: Image | None = None,
     ) -> TextLayout:
         """See `TextDrawer.layout`."""
         laid = self._try(text, style, box, frame_size, max_lines, anchor, SCALE_STEPS)
@@ -146,68 +143,27 @@ class SkiaTextDrawer:
         if old is None or old.missing_glyphs or len(old.lines) != len(old_lines):
             return laid
         apart = [
-            was - now
-            for line, seen in zip(old.lines, old_lines, strict=True)
+            (line.width, np.mean(np.array(was.polygon), axis=0) - now)
+            for line, was in zip(old.lines, old_lines, strict=True)
             if (now := self._center_of(old, line)) is not None
-            for was in (np.mean(np.array(seen.polygon), axis=0),)
         ]
         if not apart:
             return laid
-        dx, dy = (float(value) for value in np.median(np.stack(apart), axis=0))
-        old = old.moved(dx, dy)
-        if seen is not None:
-            old = old.moved(*self._apart(old, seen))
-        return laid.on_the_lines_of(old, box, self._zone)
-
-    def _apart(self, layout: TextLayout, seen: Image) -> tuple[float, float]:
-        """How far, within a few pixels, a block in a picture stands from its layout: the least squared difference."""
-        block = self._block(layout, sum(len(graphemes(line.text)) for line in layout.lines), None)
-        reach = max(3, round(0.12 * layout.style.size))
-        height, width = block.pixels.shape[:2]
-        x0, y0 = max(reach, block.x), max(reach, block.y)
-        x1 = min(seen.shape[1] - reach, block.x + width)
-        y1 = min(seen.shape[0] - reach, block.y + height)
-        if x1 - x0 < 8 or y1 - y0 < 8:
-            return 0.0, 0.0
-        part = block.pixels[y0 - block.y : y1 - block.y, x0 - block.x : x1 - block.x]
-        solid = np.asarray(part[..., 3] >= 200, np.float32)
-        if float(solid.sum()) < 30:
-            return 0.0, 0.0
-        template = cv2.cvtColor(np.ascontiguousarray(part[..., :3]), cv2.COLOR_BGR2GRAY).astype(np.float32)
-        around = np.ascontiguousarray(seen[y0 - reach : y1 + reach, x0 - reach : x1 + reach])
-        picture = cv2.cvtColor(around, cv2.COLOR_BGR2GRAY).astype(np.float32)
-        costs = cv2.matchTemplate(picture, template, cv2.TM_SQDIFF, mask=solid)
-        row, column = (int(v) for v in np.unravel_index(int(np.argmin(costs)), costs.shape))
-        if row in (0, 2 * reach) or column in (0, 2 * reach):
-            return 0.0, 0.0  # no minimum within reach: the look is not the picture's
-
-        def between(before: float, at: float, after: float) -> float:
-            curve = before - 2 * at + after
-            return 0.5 * (before - after) / curve if curve > 0 else 0.0
-
-        dx = column - reach + between(*(float(costs[row, column + i]) for i in (-1, 0, 1)))
-        dy = row - reach + between(*(float(costs[row + i, column]) for i in (-1, 0, 1)))
-        return dx, dy
+        # An emoji that was not read moves a line to the side, a wide one the least.
+        dx = float(max(apart, key=lambda one: one[0])[1][0])
+        dy = float(np.median([move[1] for _, move in apart]))
+        return laid.on_the_lines_of(old.moved(dx, dy), box, self._zone)
 
     def _center_of(self, layout: TextLayout, line: LaidLine) -> NDArray[np.float64] | None:
         """Centre of the extent of a line's letters, without emoji, as it stands in the frame; None without letters."""
-        if not any(part.strip() for part, pictorial in runs(line.text) if not pictorial):
+        style = layout.style
+        box = self._fonts.ink_box(line.text, self._fonts.key_of(style), style.letter_spacing)
+        left, top, right, bottom = (edge * style.size for edge in box)
+        if right <= left:
             return None
-        size = layout.style.size
-        rows, columns = math.ceil(3 * size), math.ceil(line.width + 2 * size)
-        pixels = np.zeros((rows, columns, 4), np.uint8)
-        info = skia.ImageInfo.Make(columns, rows, skia.kBGRA_8888_ColorType, skia.kPremul_AlphaType)
-        surface = skia.Surface.MakeRasterDirect(info, pixels)
-        key = self._fonts.key_of(layout.style)
-        paragraph = self._fonts.paragraph(line.text, key, size, skia.Paint(AntiAlias=True), emoji_visible=False)
-        paragraph.paint(surface.getCanvas(), size, 2 * size - paragraph.AlphabeticBaseline)
-        surface.flushAndSubmit()
-        ys, xs = np.nonzero(pixels[..., 3] >= 64)
-        if not len(ys):
-            return None
-        x = (float(xs.min()) + float(xs.max()) + 1) / 2 - size + line.x - layout.center[0]
-        y = (float(ys.min()) + float(ys.max()) + 1) / 2 - 2 * size + line.baseline - layout.center[1]
-        turn = math.radians(layout.style.rotation)
+        x = (left + right) / 2 + line.x - layout.center[0]
+        y = (top + bottom) / 2 + line.baseline - layout.center[1]
+        turn = math.radians(style.rotation)
         c, s = math.cos(turn), math.sin(turn)
         return np.array([layout.center[0] + c * x - s * y, layout.center[1] + s * x + c * y])
 
@@ -269,7 +225,7 @@ class SkiaTextDrawer:
             zone=self._zone,
             anchor=anchor,
             extents=self._fonts.extents(key),
-            measure=lambda run: self._fonts.advance(run, key),
+            measure=lambda run: self._fonts.advance(run, key, style.letter_spacing),
             ink=lambda run: self._fonts.ink(run, key),
             missing=self._fonts.missing(text, style),
             scales=scales,
@@ -312,10 +268,11 @@ class SkiaTextDrawer:
         half_y = (abs(width * math.sin(turn)) + abs(height * math.cos(turn))) / 2
         x0, y0 = math.floor(layout.center[0] - half_x), math.floor(layout.center[1] - half_y)
         columns, rows = math.ceil(2 * half_x) + 2, math.ceil(2 * half_y) + 2
-        pixels = np.zeros((rows, columns, 4), np.uint8)
-        info = skia.ImageInfo.Make(columns, rows, skia.kBGRA_8888_ColorType, skia.kPremul_AlphaType)
-        surface = skia.Surface.MakeRasterDirect(info, pixels)
+        fine = np.zeros((FINE * rows, FINE * columns, 4), np.uint8)
+        info = skia.ImageInfo.Make(FINE * columns, FINE * rows, skia.kBGRA_8888_ColorType, skia.kPremul_AlphaType)
+        surface = skia.Surface.MakeRasterDirect(info, fine)
         canvas = surface.getCanvas()
+        canvas.scale(FINE, FINE)
         canvas.translate(-x0, -y0)
         if style.rotation:
             canvas.rotate(style.rotation, *layout.center)
@@ -331,6 +288,7 @@ class SkiaTextDrawer:
         if style.opacity < 1.0:
             canvas.restore()
         surface.flushAndSubmit()
+        pixels = np.asarray(cv2.resize(fine, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
         seen = np.flatnonzero(pixels[..., 3].any(axis=1)), np.flatnonzero(pixels[..., 3].any(axis=0))
         if not len(seen[0]):
             return _Block(np.zeros((1, 1, 4), np.uint8), x0, y0)
@@ -380,8 +338,10 @@ class SkiaTextDrawer:
                 continue
             before = " ".join([*words[:number], ""])
             # A space at the end of a run has no width of its own: measure it between letters.
-            start = (self._fonts.advance(before + "n", key) - self._fonts.advance("n", key)) * size if before else 0.0
-            width = self._fonts.advance(words[number], key) * size
+            spacing = layout.style.letter_spacing
+            lead = self._fonts.advance(before + "n", key, spacing) - self._fonts.advance("n", key, spacing)
+            start = lead * size if before else 0.0
+            width = self._fonts.advance(words[number], key, spacing) * size
             if is_right_to_left(line.text):
                 start = line.width - start - width
             room = size / 7
@@ -401,17 +361,17 @@ class SkiaTextDrawer:
             paint = skia.Paint(AntiAlias=True, Color=color)
             if style.stroke:
                 paint.setStyle(skia.Paint.kStrokeAndFill_Style)
-                paint.setStrokeWidth(2 * style.stroke.width)
+                paint.setStrokeWidth(2 * style.stroke.width * FINE)
                 paint.setStrokeJoin(skia.Paint.kRound_Join)
             if style.shadow.blur > 0:
-                paint.setMaskFilter(skia.MaskFilter.MakeBlur(skia.kNormal_BlurStyle, style.shadow.blur / 2))
+                paint.setMaskFilter(skia.MaskFilter.MakeBlur(skia.kNormal_BlurStyle, style.shadow.blur / 2 * FINE))
             passes.append((paint, False, style.shadow.dx, style.shadow.dy))
         if style.stroke is not None and style.stroke.width > 0:
             paint = skia.Paint(
                 AntiAlias=True,
                 Color=skia.Color(*style.stroke.color),
                 Style=skia.Paint.kStroke_Style,
-                StrokeWidth=2 * style.stroke.width,
+                StrokeWidth=2 * style.stroke.width * FINE,
                 StrokeJoin=skia.Paint.kRound_Join,
             )
             passes.append((paint, False, 0.0, 0.0))
@@ -429,6 +389,9 @@ class SkiaTextDrawer:
     ) -> None:
         style = layout.style
         key = self._fonts.key_of(style)
+        canvas.save()
+        # The engine rounds where a line stands within its paragraph: text is laid out in cells, not in pixels.
+        canvas.scale(1 / FINE, 1 / FINE)
         for paint, emoji_visible, dx, dy in passes:
             left = shown
             for line in layout.lines:
@@ -437,8 +400,12 @@ class SkiaTextDrawer:
                 left -= len(clusters)
                 if not text:
                     continue
-                paragraph = self._fonts.paragraph(text, key, style.size, paint, emoji_visible=emoji_visible)
-                paragraph.paint(canvas, line.x + dx, line.baseline - paragraph.AlphabeticBaseline + dy)
+                paragraph = self._fonts.paragraph(
+                    text, key, FINE * style.size, paint, spacing=style.letter_spacing, emoji_visible=emoji_visible
+                )
+                x, baseline = FINE * (line.x + dx), FINE * (line.baseline + dy)
+                paragraph.paint(canvas, x, baseline - paragraph.AlphabeticBaseline)
+        canvas.restore()
 
 
 def _active_word(layout: TextLayout, appearance: Appearance) -> int | None:

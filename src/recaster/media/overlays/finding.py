@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from recaster.media.overlays.contours import Contours, contours_of, find_offset
 from recaster.media.overlays.geometry import axes, bounds, covered, line_height, line_width, overlap, shifted
 from recaster.media.overlays.model import Box
-from recaster.media.overlays.networks import DetectedLine, LineDetector, Quad
+from recaster.media.overlays.networks import DetectedLine, LineDetector, Quad, ReadText
 from recaster.media.video.model import Frame, Image, Luma
 
 MOST_CROPS = 6
@@ -28,12 +28,18 @@ _HARD = 110
 """Sobel response at half size from which an edge is hard."""
 _CHANGED = 40
 """Difference of brightness (0–255) from the last look that makes an edge a new one."""
+_STILL = 14
+"""Difference of brightness (0–255) over three frames up to which an edge stands still: one that moves sweeps over more."""
 _TILE = 16
 """Side of the watch's tiles in half-size pixels."""
 _TILE_EDGES = 22
 """New hard pixels that make a tile worth a look."""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 3, 12
 """Frames that the watch waits at one place between two calls."""
+_NEARER = 1.45
+"""How much larger the picture is in which a small cluster of new edges is looked at once more."""
+_LEAST_CLUSTER, _WIDEST_CLUSTER, _HIGHEST_CLUSTER = 2, 9, 4
+"""Tiles of such a cluster: at least in all, and at most in a row and in a column."""
 _SAME = 0.62
 """Likeness from which contours are the same line's."""
 _GROWN, _SAME_AND_GROWN = 1.12, 0.8
@@ -81,6 +87,10 @@ class FoundLine:
     moves: bool = False
     certain: bool = True
     """Whether its words could be read at first sight."""
+    clear: Image | None = None
+    """What stands still at its place, with raised contrast, where it was found so; as large as the crop that is kept."""
+    at_sight: ReadText | None = None
+    """What its widest crop says, once that was read; positions along `quad`."""
     _corners: tuple[int, Quad] | None = None
 
     @property
@@ -120,12 +130,12 @@ class EdgeWatch:
     """Tells in which parts of the picture hard edges newly stand still."""
 
     def __init__(self) -> None:
-        self._recent: deque[NDArray[np.uint8]] = deque(maxlen=2)
+        self._recent: deque[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = deque(maxlen=2)
         self._known: NDArray[np.uint8] | None = None
         self._looked: NDArray[np.int32] | None = None
         self._pause: NDArray[np.int32] | None = None
         self._active: NDArray[np.bool_] | None = None
-        self._half: NDArray[np.uint8] | None = None
+        self._settled: NDArray[np.uint8] | None = None
 
     def feed(self, luma: Luma, index: int) -> list[Region]:
         """Take the next frame and return the regions that are worth a look now."""
@@ -135,13 +145,18 @@ class EdgeWatch:
         magnitude = cv2.add(across, down)
         hard = cv2.threshold(magnitude, _HARD // 2, 255, cv2.THRESH_BINARY)[1]
         stable = hard
-        for earlier in self._recent:
+        for earlier, before in self._recent:
             stable = cv2.bitwise_and(stable, earlier)
+            moved = cv2.threshold(cv2.absdiff(half, before), _STILL, 255, cv2.THRESH_BINARY_INV)[1]
+            stable = cv2.bitwise_and(stable, moved)
         complete = len(self._recent) == self._recent.maxlen
-        self._recent.append(np.asarray(cv2.dilate(hard, np.ones((3, 3), np.uint8)), np.uint8))
-        self._half = np.asarray(half, np.uint8)
+        # What has come since then has not stood long enough to call: it must stay new, whether or not it is looked at.
+        self._settled = self._recent[0][1] if complete else np.asarray(half, np.uint8)
+        self._recent.append(
+            (np.asarray(cv2.dilate(hard, np.ones((3, 3), np.uint8)), np.uint8), np.asarray(half, np.uint8))
+        )
         if self._known is None or self._looked is None or self._pause is None:
-            self._known = self._half.copy()
+            self._known = self._settled.copy()
             rows, columns = -(-hard.shape[0] // _TILE), -(-hard.shape[1] // _TILE)
             self._looked = np.full((rows, columns), -99, np.int32)
             self._pause = np.full((rows, columns), _SHORTEST_PAUSE, np.int32)
@@ -149,10 +164,10 @@ class EdgeWatch:
             return []
         if not complete:
             return []
-        changed = cv2.threshold(cv2.absdiff(self._half, self._known), _CHANGED, 255, cv2.THRESH_BINARY)[1]
-        counts = _tile_sums(np.asarray(cv2.bitwise_and(stable, changed), np.uint8), self._looked.shape)
+        changed = cv2.threshold(cv2.absdiff(half, self._known), _CHANGED, 255, cv2.THRESH_BINARY)[1]
+        counts = tile_sums(np.asarray(cv2.bitwise_and(stable, changed), np.uint8))
         self._active = (counts >= _TILE_EDGES) & (index - self._looked >= self._pause)
-        return _regions(self._active, luma.shape)
+        return busy_regions(self._active, luma.shape)
 
     def looked(self, region: Region, index: int, texts: Sequence[Box] = (), *, called: bool = True) -> None:
         """Take note that a region was looked at in the frame that was fed last.
@@ -160,11 +175,11 @@ class EdgeWatch:
         `texts` are the boxes of the lines that were seen there. Where the watch called for nothing it waits longer with
         its next call, so that a waving hand does not keep the detector busy.
         """
-        if self._known is None or self._half is None or self._looked is None or self._pause is None:
+        if self._known is None or self._settled is None or self._looked is None or self._pause is None:
             return
         left, top, right, bottom = region
         part = slice(top // 2, -(-bottom // 2)), slice(left // 2, -(-right // 2))
-        self._known[part] = self._half[part]
+        self._known[part] = self._settled[part]
         tiles = slice(top // 2 // _TILE, -(-bottom // 2 // _TILE)), slice(left // 2 // _TILE, -(-right // 2 // _TILE))
         self._looked[tiles] = index
         if called and self._active is not None:
@@ -174,16 +189,45 @@ class EdgeWatch:
         for x0, y0, x1, y1 in texts:
             self._pause[int(y0) // side : int(y1) // side + 1, int(x0) // side : int(x1) // side + 1] = _SHORTEST_PAUSE
 
+    def left_over(self, region: Region, texts: Sequence[Box]) -> list[Region]:
+        """Small clusters of calling tiles in a region where no text was found."""
+        if self._active is None:
+            return []
+        side = 2 * _TILE
+        calling = np.zeros(self._active.shape, np.uint8)
+        tiles = slice(region[1] // side, -(-region[3] // side)), slice(region[0] // side, -(-region[2] // side))
+        calling[tiles] = self._active[tiles]
+        for x0, y0, x1, y1 in texts:
+            calling[max(0, int(y0) // side) : int(y1) // side + 1, max(0, int(x0) // side) : int(x1) // side + 1] = 0
+        count, _, boxes, _ = cv2.connectedComponentsWithStats(calling, connectivity=8)
+        height, width = (2 * length for length in (self._settled.shape if self._settled is not None else (0, 0)))
+        return [
+            (
+                max(0, x * side - side),
+                max(0, y * side - side),
+                min(width, (x + columns + 1) * side),
+                min(height, (y + rows + 1) * side),
+            )
+            for x, y, columns, rows, tile_count in boxes[1:count].tolist()
+            if tile_count >= _LEAST_CLUSTER and columns <= _WIDEST_CLUSTER and rows <= _HIGHEST_CLUSTER
+        ]
 
-def _tile_sums(mask: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.int32]:
+
+def _overlaps(one: DetectedLine, other: DetectedLine) -> bool:
+    return overlap(bounds(one.quad), bounds(other.quad)) > 0.2
+
+
+def tile_sums(mask: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """How many pixels of a mask at half size each tile has."""
+    shape = (-(-mask.shape[0] // _TILE), -(-mask.shape[1] // _TILE))
     padded = np.zeros((shape[0] * _TILE, shape[1] * _TILE), np.uint8)
     padded[: mask.shape[0], : mask.shape[1]] = mask
     sums = cv2.resize((padded > 0).astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) * _TILE * _TILE
     return np.rint(sums).astype(np.int32)
 
 
-def _regions(active: NDArray[np.bool_], shape: tuple[int, int]) -> list[Region]:
-    """Boxes around the active tiles, with room for the rest of a line of text around them."""
+def busy_regions(active: NDArray[np.bool_], shape: tuple[int, int]) -> list[Region]:
+    """Boxes around tiles in a picture of (height, width) `shape`, with room for the rest of a line of text around them."""
     height, width = shape
     side = 2 * _TILE
     regions: list[Region] = []
@@ -204,7 +248,6 @@ class LineFinder:
         detector: LineDetector,
         *,
         every: int,
-        fine_every: int,
         side: int,
         fine_side: int,
         shot_starts: Iterable[int],
@@ -212,7 +255,6 @@ class LineFinder:
     ) -> None:
         self._detector = detector
         self._every = every
-        self._fine_every = fine_every
         self._side = side
         self._fine_side = fine_side
         self._shot_starts = frozenset(shot_starts)
@@ -221,27 +263,39 @@ class LineFinder:
         self._alive: list[FoundLine] = []
         self.lines: list[FoundLine] = []
 
-    def feed(self, frame: Frame) -> None:
-        """Take the next frame."""
-        luma = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), np.uint8)
+    def feed(self, frame: Frame, luma: Luma) -> None:
+        """Take the next frame and its brightness."""
         regions = self._watch.feed(luma, frame.index)
         height, width = luma.shape
         whole = (0, 0, width, height)
-        if frame.index % self._every == 0 or frame.index in self._shot_starts or frame.index == self._last_frame:
-            side = self._fine_side if frame.index % self._fine_every == 0 else self._side
+        if self._is_sampled(frame.index):
+            side = self._fine_side if frame.index in self._shot_starts else self._side
             seen = self._detector.detect(frame.image, min(1.0, side / max(height, width)))
             self._link(frame, luma, seen, whole)
             self._watch.looked(whole, frame.index, [bounds(one.quad) for one in seen], called=False)
             return
         for called in regions:
             found, region = self._look_at(frame.image, called)
+            for small in self._watch.left_over(called, [bounds(one.quad) for one in found]):
+                # In a large region the detector passes over a short word now and then that it sees from near.
+                near, _ = self._look_at(frame.image, small, _NEARER)
+                found += [one for one in near if not any(_overlaps(one, other) for other in found)]
             self._link(frame, luma, found, region)
             self._watch.looked(region, frame.index, [bounds(one.quad) for one in found])
 
-    def _look_at(self, image: Image, region: Region) -> tuple[list[DetectedLine], Region]:
-        """Lines in a region of the picture; where its border cuts through one, it is made larger once."""
+    def _is_sampled(self, index: int) -> bool:
+        """Whether the whole frame is looked at: at even steps, where a shot begins, and at the end."""
+        if index in self._shot_starts or index == self._last_frame:
+            return True
+        return index % self._every == 0 and self._last_frame - index > self._every // 3
+
+    def _look_at(self, image: Image, region: Region, nearer: float = 1.0) -> tuple[list[DetectedLine], Region]:
+        """Lines in a region of the picture; where its border cuts through one, it is made larger once.
+
+        `nearer` is how much larger than usual the picture is that the detector works on.
+        """
         height, width = image.shape[:2]
-        scale = min(1.0, self._side / max(height, width))
+        scale = min(1.0, nearer * self._side / max(height, width))
         left, top, right, bottom = region
         for last in (False, True):
             seen = self._detector.detect(image[top:bottom, left:right], scale)

@@ -19,7 +19,8 @@ from recaster.media.overlays.finding import FoundLine, box_of
 from recaster.media.overlays.geometry import bounds, line_height, line_width, longer
 from recaster.media.overlays.model import Animation
 from recaster.media.overlays.networks import Quad
-from recaster.media.video.model import Luma
+from recaster.media.overlays.still import StillLayer
+from recaster.media.video.model import Image, Luma
 
 Series = NDArray[np.float32]
 
@@ -28,10 +29,13 @@ _ABSENT = 0.3
 _LOOKS = (0.2, 0.8)
 """At which shares of its sighted life a still line's pixels are kept once more for reading."""
 _LONGEST_FADE = 14
+_AFTERWARDS = 18
+"""Frames for which a line is followed after it was last seen strong: its fade, and a few to know the scene without it."""
 _SEARCHED = 6.0
 """How far beyond both ends of a line that was badly read its mean picture reaches, in heights of the line."""
 _LONGEST_ENTRY = 22
 """Frames before the first sighting whose pixels are kept to see a line grow."""
+_LONGEST_POP = 12
 _SCALES = (0.97, 0.94, 0.91, 0.88, 0.85, 0.82, 0.79, 0.76, 0.73, 0.7)
 
 
@@ -52,7 +56,9 @@ class Life:
     mean: Luma
     """Mean brightness of the line at rest with a margin."""
     origin: tuple[int, int]
-    """Left top pixel of `mean` in the frame."""
+    """Left top pixel of `mean` and `still` in the frame."""
+    still: Image | None
+    """What stands still there, BGR grey with raised contrast; None for a line that moves or leaves no doubt."""
     looks: tuple[tuple[Luma, tuple[int, int]], ...]
     """The region of `mean` in a few single frames, each with the line's move in it."""
     strengths: Series
@@ -83,6 +89,8 @@ class _Follow:
     head: dict[int, Luma] = field(default_factory=dict)
     total: NDArray[np.float32] | None = None
     counted: int = 0
+    layer: StillLayer | None = None
+    faint: bool = False
     looks: dict[int, tuple[Luma, tuple[int, int]]] = field(default_factory=dict)
     patch: Luma | None = None
     around: Luma | None = None
@@ -136,7 +144,6 @@ class LineFollower:
         if pattern is None:
             return None
         more = [one for one in line.appearances if line_width(one.quad) >= 0.9 * line_width(quad)]
-        lead = 2 * self._every + 6
         reach = 0.9 * line_height(quad)
         box = box_of(line) if line.certain else bounds(longer(quad, _SEARCHED * line_height(quad)))
         wide = (max(reach, 0.14 * self._size[0]), max(reach, 0.05 * self._size[1])) if line.moves else (reach, reach)
@@ -150,10 +157,12 @@ class LineFollower:
             line,
             quad,
             [pattern, *more] if not line.moves else [pattern],
-            max(0, line.first - lead),
-            min(self._frame_count - 1, line.last + lead),
+            max(0, line.first - self._every - _LONGEST_FADE),
+            min(self._frame_count - 1, line.last + _AFTERWARDS),
             region,
             {frame: offset for frame, _, offset in line.places},
+            layer=None if line.certain or line.moves else StillLayer(),
+            faint=pattern.is_faint and not line.moves,
         )
 
     def _look(self, one: _Follow, index: int, luma: Luma) -> None:
@@ -167,11 +176,10 @@ class LineFollower:
             self._look_moving(one, index, crop)
         else:
             self._note(one, index, crop, (0, 0))
-        if index >= one.stop:
-            # As long as the line stands it is followed, whatever the first pass has sighted.
-            if index < self._frame_count - 1 and one.strengths.get(index, 0.0) > 0.5:
-                return
-            one.closed = True
+        # As long as the line stands it is followed, whatever the first pass has sighted.
+        if one.strengths.get(index, 0.0) > 0.5:
+            one.stop = max(one.stop, index + _AFTERWARDS)
+        one.closed = index >= min(one.stop, self._frame_count - 1)
 
     def _look_moving(self, one: _Follow, index: int, crop: Luma) -> None:
         if index < one.line.first:
@@ -210,7 +218,9 @@ class LineFollower:
         same = [presence.slices for presence in seen if len(presence.slices) == count]
         slices = np.max(np.stack(same), axis=0) if same else best.slices
         one.slices[index] = np.asarray(slices, np.float32)
-        one.strengths[index] = max(best.strength, float(np.mean(slices)))
+        # Faint type drowns where the scene behind it is as bright as it is: what stands out elsewhere speaks for all.
+        telling = np.sort(slices)[-max(1, -(-len(slices) // 3)) :] if one.faint else slices
+        one.strengths[index] = max(best.strength, float(np.mean(telling)))
         one.offsets[index] = offset
         if one.line.first <= index <= one.line.last and one.strengths[index] > 0.7:
             self._add(one, index, crop, offset)
@@ -225,6 +235,8 @@ class LineFollower:
             matrix = np.array([[1, 0, -offset[0]], [0, 1, -offset[1]]], np.float64)
             one.total += cv2.warpAffine(crop, matrix, crop.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
         one.counted += 1
+        if one.layer is not None and one.counted % 2:
+            one.layer.add(crop)
         span = one.line.last - one.line.first
         if not one.line.moves and index in {one.line.first + round(share * span) for share in _LOOKS}:
             one.looks[index] = (crop.copy(), offset)
@@ -298,6 +310,9 @@ def _lives_of(one: _Follow) -> list[Life]:
         pieces.append((begin, last - gone))
     lives = []
     mean = one.mean()
+    still = None
+    if one.layer is not None and one.layer.count >= 3:
+        still = np.asarray(cv2.cvtColor(one.layer.picture(), cv2.COLOR_GRAY2BGR), np.uint8)
     for number, (inner_first, inner_last) in enumerate(pieces):
         low = pieces[number - 1][1] + 1 if number else 0
         high = pieces[number + 1][0] - 1 if number + 1 < len(pieces) else len(frames) - 1
@@ -326,6 +341,7 @@ def _lives_of(one: _Follow) -> list[Life]:
                 exit=leave,
                 offsets=np.array([one.offsets[frame] for frame in span], np.int32),
                 mean=mean,
+                still=still,
                 origin=(one.region[0], one.region[1]),
                 looks=tuple(look for frame, look in sorted(one.looks.items()) if frames[begin] <= frame <= frames[end]),
                 strengths=np.array([one.strengths[frame] for frame in span], np.float32),
@@ -399,34 +415,40 @@ def _typed(one: _Follow, first: int, last: int) -> tuple[int, int] | None:
 
 
 def _popped(one: _Follow, first: int) -> int:
-    """How many frames before `first` the line is already there, growing to its full size."""
-    patch = _patch(one, one.mean())
-    left, top = _patch_place(one)
+    """How many frames before `first` the line is already there, growing to its full size. Looked at at half size."""
+    patch = _halved(_patch(one, one.mean()))
+    left, top = (place / 2 for place in _patch_place(one))
     height, width = patch.shape
     limit = 1.0
     grown = 0
     here, later = one.offsets[first], one.offsets.get(first + 3, one.offsets[first])
-    velocity = ((later[0] - here[0]) / 3, (later[1] - here[1]) / 3)
-    reach = (10, round(0.7 * height)) if one.line.moves else (6, round(0.7 * height))
-    for index in range(first - 1, max(first - 13, -1), -1):
+    velocity = ((later[0] - here[0]) / 6, (later[1] - here[1]) / 6)
+    reach = (5 if one.line.moves else 3, round(0.7 * height))
+    for index in range(first - 1, max(first - 1 - _LONGEST_POP, -1), -1):
         crop = one.head.get(index)
         if crop is None:
             break
+        small_crop = _halved(crop)
         best, best_scale = 0.0, 1.0
         for scale in [scale for scale in _SCALES if limit - 0.13 <= scale < limit]:
             small = cv2.resize(patch, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             expected = (
-                round(left + here[0] - (first - index) * velocity[0] + width * (1 - scale) / 2),
-                round(top + here[1] - (first - index) * velocity[1] + height * (1 - scale) / 2),
+                round(left + here[0] / 2 - (first - index) * velocity[0] + width * (1 - scale) / 2),
+                round(top + here[1] / 2 - (first - index) * velocity[1] + height * (1 - scale) / 2),
             )
-            _, alike = find_offset(np.asarray(small, np.uint8), crop, expected, reach)
+            _, alike = find_offset(np.asarray(small, np.uint8), small_crop, expected, reach, halve=False)
             if alike > best:
                 best, best_scale = alike, scale
-        if best < (0.35 if grown else 0.5):
+        if best < (0.42 if grown else 0.58):
             break
         limit = best_scale + 0.005
         grown += 1
-    return grown
+    # What never ends is something else in the line's place that is a little like it.
+    return grown if grown < _LONGEST_POP else 0
+
+
+def _halved(luma: Luma) -> Luma:
+    return np.asarray(cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def with_ends(life: Life, first: int, last: int) -> Life:

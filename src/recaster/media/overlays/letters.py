@@ -118,7 +118,7 @@ def letter_extent(level: LevelLine, positions: Sequence[float]) -> Extent:
     else:
         near, first, last = 0.0, level.left, level.right
     inner = edges[:, max(0, int(first - 0.3 * near)) : max(1, int(last + 0.3 * near) + 1)]
-    top, bottom = _rows(inner, level)
+    top, bottom = _rows(inner, level, len(positions))
     columns = edges[top:bottom].sum(axis=0)
     gap = max(3, round(0.2 * (bottom - top)))
     left = _outward(columns, int(first), -1, gap, max(0, int(first - near)))
@@ -133,7 +133,7 @@ def upright_edges(picture: Image) -> Bits:
     return np.asarray(across >= max(60.0, 0.4 * float(np.quantile(across, 0.985))), np.bool_)
 
 
-def _rows(edges: Bits, level: LevelLine) -> tuple[int, int]:
+def _rows(edges: Bits, level: LevelLine, letters: int) -> tuple[int, int]:
     counts = edges.sum(axis=1).astype(np.float32)
     low, high = max(0, int(level.top)), min(len(counts), int(level.bottom) + 1)
     body = counts[low:high]
@@ -141,7 +141,9 @@ def _rows(edges: Bits, level: LevelLine) -> tuple[int, int]:
         return low, max(high, low + 2)
     peak = float(np.quantile(body, 0.9))
     middle = low + int(np.argmax(np.convolve(body, np.ones(5), "same")))
-    least = max(1.0, 0.045 * peak)
+    # One tail of many letters is little; of a few letters, all rows have their share, and what has less is scene.
+    share = 0.4 if letters <= 2 else 0.3 if letters == 3 else max(0.045, 0.54 / letters)
+    least = max(1.0, share * peak)
     top = _outward(counts, middle, -1, 2, max(0, low - 4), least)
     bottom = _outward(counts, middle, 1, 2, min(len(counts) - 1, high + 4), least)
     return top, bottom + 1
@@ -234,6 +236,12 @@ def measure_ink(level: LevelLine, extent: Extent) -> Ink:
     ]
     width = 0.0 if slab is not None else _stroke_width(letters, others, extent)
     return Ink(fill, letters, other if width > 0 else None, width, slab)
+
+
+def bright_side(level: LevelLine, extent: Extent) -> Color:
+    """The colour on the bright side of the letters' edges."""
+    part = level.picture[extent.top : extent.bottom, extent.left : extent.right].astype(np.float32)
+    return _mode(_sides(part)[0])[0]
 
 
 def _sides(part: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

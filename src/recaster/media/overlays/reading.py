@@ -7,24 +7,36 @@ groups, `style` describes and `roles` says what each block is for. Nothing is he
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from recaster.media.overlays.blocks import ReadLine, grouped, joined
 from recaster.media.overlays.finding import LineFinder, settle
 from recaster.media.overlays.following import Life, LineFollower, with_ends
-from recaster.media.overlays.geometry import line_width, polygon, shifted
+from recaster.media.overlays.geometry import bounds, covered, line_width, polygon, shifted
+from recaster.media.overlays.glimpses import GlimpseFinder
 from recaster.media.overlays.looks import look_at
 from recaster.media.overlays.model import Animation, OverlayLine, OverlayRole, OverlayTrack
 from recaster.media.overlays.networks import LineDetector, LineRecogniser, Quad, TextModels, straighten
 from recaster.media.overlays.roles import assign_roles
-from recaster.media.overlays.scene import is_overlay, least_sharpness, may_be_overlay
+from recaster.media.overlays.scene import (
+    has_a_chance,
+    has_words_for_company,
+    is_overlay,
+    is_worth_following,
+    least_sharpness,
+    may_be_overlay,
+    may_keep_company,
+)
 from recaster.media.overlays.second_look import is_piece_of, look_again
-from recaster.media.overlays.style import describe_style, in_one_typeface
+from recaster.media.overlays.still_lines import StillLineFinder
+from recaster.media.overlays.style import BlockLook, SeenBlock, describe
 from recaster.media.overlays.tesseract import ScriptReader
-from recaster.media.overlays.wording import Wording, is_certain, read_life
+from recaster.media.overlays.wording import Wording, read_at_sight, read_life
 from recaster.media.progress import Progress, silent
 from recaster.media.video.model import Image, Shot, VideoFacts
 from recaster.media.video.reader import read_frames, read_luma
@@ -41,10 +53,8 @@ class ReaderSettings:
     """How often all text of the frame is looked for; between samples only where hard edges newly stand still."""
     detection_side: int = 672
     """Longer side of the picture that the detector works on, in pixels."""
-    fine_every: int = 3
-    """Every how many samples small text is looked for as well."""
     fine_side: int = 960
-    """Longer side of the picture in which small text is looked for, in pixels."""
+    """Longer side of the picture in which small text is looked for where a shot begins, in pixels."""
     least_confidence: float = 0.55
     """Below this a line counts as unread; it is reported without words."""
     threads: int = 2
@@ -82,20 +92,36 @@ class RapidTextReader:
         finder = LineFinder(
             self._detector,
             every=every,
-            fine_every=every * settings.fine_every,
             side=settings.detection_side,
             fine_side=settings.fine_side,
             shot_starts=[shot.first_frame for shot in shots],
             last_frame=count - 1,
         )
+        glimpsed = GlimpseFinder(
+            self._detector,
+            self._recogniser,
+            side=settings.detection_side,
+            shot_starts=[shot.first_frame for shot in shots],
+            last_frame=count - 1,
+        )
+        still = StillLineFinder(
+            self._detector,
+            part=round(float(facts.average_rate) / 3),
+            shot_starts=[shot.first_frame for shot in shots],
+            last_frame=count - 1,
+        )
         for frame in read_frames(path):
-            finder.feed(frame)
+            luma = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), np.uint8)
+            finder.feed(frame, luma)
+            glimpsed.feed(frame, luma)
+            still.feed(frame.index, luma, finder.lines)
             progress(frame.index + 1, 2 * count)
-        lines = [line for line in finder.lines if may_be_overlay(line, facts)]
+        lines = [line for line in (*finder.lines, *still.lines) if may_be_overlay(line, facts)]
         for line in lines:
             settle(line)
+        lines = [line for line in lines if is_worth_following(line, read_at_sight(line, self._recogniser), count)]
         for line in lines:
-            line.certain = is_certain(line, self._recogniser) and not any(
+            line.certain = line.certain and not any(
                 other is not line
                 and min(line.last, other.last) >= max(line.first, other.first) - every // 2
                 and is_piece_of(line.quad, other.quad)
@@ -106,17 +132,33 @@ class RapidTextReader:
             for picture in read_luma(path, facts.width):
                 follower.feed(picture.index, picture.luma)
                 progress(count + picture.index + 1, 2 * count)
-        read = []
-        for life in follower.lives():
-            wording = read_life(life, self._recogniser)
-            if is_overlay(life, wording, facts):
-                quad, wording = look_again(life, wording, self._detector, self._recogniser)
-                read.append(self._line(life, quad, wording))
+        read = [
+            self._line(life, *look_again(life, wording, self._detector, self._recogniser))
+            for life, wording in self._overlays(follower.lives(), facts)
+        ]
         least = least_sharpness([line.look.sharpness for line in read])
         set_type = [line for line in read if line.look.sharpness >= least]
-        tracks = in_one_typeface([self._track(block, facts) for block in grouped(joined(set_type))])
+        set_type += [
+            self._line(one.life, one.life.quad, one.wording)
+            for one in glimpsed.glimpses
+            if not any(_stands_there(one.life, line.life) for line in set_type)
+        ]
+        tracks = _tracks(grouped(joined(set_type)), facts)
         tracks.sort(key=lambda track: (track.first_frame, track.box[1], track.box[0]))
         return assign_roles(tracks, facts)
+
+    def _overlays(self, lives: Sequence[Life], facts: VideoFacts) -> list[tuple[Life, Wording]]:
+        """The lives that are overlays, with their words. What cannot be one whatever it says is not read."""
+        chances = [life for life in lives if has_a_chance(life, facts)]
+        worded = [(life, read_life(life, self._recogniser)) for life in chances]
+        sure = [one for one in worded if is_overlay(*one, facts)]
+        found = {id(life) for life, _ in sure}
+        for life in lives:
+            if id(life) not in found and any(may_keep_company(life, other, facts) for other, _ in sure):
+                wording = read_life(life, self._recogniser)
+                if has_words_for_company(wording):
+                    sure.append((life, wording))
+        return sure
 
     def _line(self, life: Life, quad: Quad, wording: Wording) -> ReadLine:
         look = look_at(life, quad, wording)
@@ -133,39 +175,55 @@ class RapidTextReader:
             text = ""
         return ReadLine(life, text, confidence, quad, look, life.first, life.last, life.entry, life.exit)
 
-    def _track(self, lines: list[ReadLine], facts: VideoFacts) -> OverlayTrack:
-        leader = max(lines, key=lambda line: line.weight)
-        first, last = leader.first, leader.last
-        life = with_ends(leader.life, first, last)
-        reference = int(np.argmax(life.strengths >= 0.9 * np.quantile(life.strengths, 0.8)))
+
+def _tracks(blocks: list[list[ReadLine]], facts: VideoFacts) -> list[OverlayTrack]:
+    lives = [with_ends(leader.life, leader.first, leader.last) for leader in map(_leader, blocks)]
+    references = [int(np.argmax(life.strengths >= 0.9 * np.quantile(life.strengths, 0.8))) for life in lives]
+    seen = []
+    for block, life, reference in zip(blocks, lives, references, strict=True):
+        active = next((line.look.active for line in block if line.look.active is not None), None)
         at = life.offsets[reference]
-        overlay_lines = tuple(
+        seen.append(SeenBlock(tuple(line.look for line in block), active, (int(at[0]), int(at[1]))))
+    looks = describe(seen, (facts.width, facts.height))
+    return [
+        _track(block, life, reference, look)
+        for block, life, reference, look in zip(blocks, lives, references, looks, strict=True)
+    ]
+
+
+def _leader(lines: list[ReadLine]) -> ReadLine:
+    return max(lines, key=lambda line: line.weight)
+
+
+def _track(lines: list[ReadLine], life: Life, reference: int, look: BlockLook) -> OverlayTrack:
+    at = life.offsets[reference]
+    entry = next((line.entry for line in lines if line.entry.kind != "none"), Animation("none", 0))
+    leave = next((line.exit for line in lines if line.exit.kind != "none"), Animation("none", 0))
+    return OverlayTrack(
+        id="",
+        lines=tuple(
             OverlayLine(
-                line.look.full_text if line.text else "",
-                polygon(shifted(line.look.quad, *at)),
-                line.confidence,
-                line.look.overlay_emoji,
+                line.look.full_text if line.text else "", polygon(quad), line.confidence, line.look.overlay_emoji
             )
-            for line in lines
-        )
-        active = next((line.look.active for line in lines if line.look.active is not None), None)
-        style, box = describe_style(
-            [line.look for line in lines], active, (int(at[0]), int(at[1])), (facts.width, facts.height)
-        )
-        offsets = life.offsets - at
-        entry = next((line.entry for line in lines if line.entry.kind != "none"), Animation("none", 0))
-        leave = next((line.exit for line in lines if line.exit.kind != "none"), Animation("none", 0))
-        return OverlayTrack(
-            id="",
-            lines=overlay_lines,
-            first_frame=first,
-            last_frame=last,
-            reference_frame=first + reference,
-            box=box,
-            offsets=tuple((float(x), float(y)) for x, y in offsets) if life.moves else (),
-            style=style,
-            entry=entry,
-            exit=leave,
-            role=OverlayRole.TEXT,
-            confidence=float(np.mean([line.confidence for line in lines])),
-        )
+            for line, quad in zip(lines, look.quads, strict=True)
+        ),
+        first_frame=life.first,
+        last_frame=life.last,
+        reference_frame=life.first + reference,
+        box=look.box,
+        offsets=tuple((float(x), float(y)) for x, y in life.offsets - at) if life.moves else (),
+        style=look.style,
+        entry=entry,
+        exit=leave,
+        role=OverlayRole.TEXT,
+        confidence=float(np.mean([line.confidence for line in lines])),
+    )
+
+
+def _stands_there(glimpse: Life, life: Life) -> bool:
+    """Whether a line that was followed stands where something was seen for a moment."""
+    if not life.first <= glimpse.last or not glimpse.first <= life.last:
+        return False
+    dx, dy = life.offsets[min(max(glimpse.last - life.first, 0), len(life.offsets) - 1)]
+    place = bounds(shifted(life.quad, float(dx), float(dy)))
+    return max(covered(bounds(glimpse.quad), place), covered(place, bounds(glimpse.quad))) > 0.3

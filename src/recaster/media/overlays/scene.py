@@ -14,8 +14,8 @@ import numpy as np
 
 from recaster.media.overlays.finding import FoundLine, Sighting
 from recaster.media.overlays.following import Life, Series
-from recaster.media.overlays.geometry import line_height, shifted
-from recaster.media.overlays.networks import Quad
+from recaster.media.overlays.geometry import bounds, line_height, line_width, shifted
+from recaster.media.overlays.networks import Quad, ReadText
 from recaster.media.overlays.wording import Wording
 from recaster.media.video.model import Mask, VideoFacts
 
@@ -31,12 +31,28 @@ _SURE_SHORT = {1: 0.97, 2: 0.95, 3: 0.92, 4: 0.88}
 """Confidence that texts of so few letters need: a badge or a crease is soon read as one or two."""
 _STEEP = 22.0
 """Degrees from level beyond which set type is rare and needs better proof."""
+_LEAST_ONCE = 0.6
+"""Confidence at first sight of a line that moves or was found in a single frame."""
+_LEAST_IN_COMPANY = 0.75
+"""Confidence that a line needs which comes and goes with an overlay next to it."""
+_LONGEST_CUT_ENTRY = 14
+"""Frames of an entry that the clip's end may cut off before the line has stood still at all."""
+
+_SURE_WORDS = Wording("as sure as words can be", 1.0, ())
 
 
 def may_be_overlay(line: FoundLine, facts: VideoFacts) -> bool:
     """Tell whether a found line has the size and the tilt of set type, so that following it is worth the time."""
     height = line_height(line.quad)
     return _LEAST_HEIGHT * facts.height <= height <= _MOST_HEIGHT * facts.height and _tilt(line.quad) <= _STEEPEST
+
+
+def is_worth_following(line: FoundLine, read: ReadText, frame_count: int) -> bool:
+    """Tell whether a line may turn out to be one; a thing of the scene is often seen once and then never again."""
+    if line.moves and read.confidence < _LEAST_ONCE:
+        return False
+    once = len(line.places) == 1 and line.last - line.first <= 1
+    return not once or read.confidence >= _LEAST_ONCE or line.first == 0 or line.last == frame_count - 1
 
 
 def is_overlay(life: Life, wording: Wording, facts: VideoFacts) -> bool:
@@ -51,6 +67,8 @@ def is_overlay(life: Life, wording: Wording, facts: VideoFacts) -> bool:
         return clipped and wording.confidence >= 0.93 and _tilt(life.quad) < _STEEP
     if life.entry.kind == "typed":
         return wording.confidence >= 0.85 and _tilt(life.quad) < _STEEP
+    if life.last == facts.frame_count - 1 and _comes_as_the_clip_ends(life, wording):
+        return True
     steady, core = _steady_share(life), len(_core(life))
     letters = len("".join(wording.text.split()))
     well_read = wording.confidence >= 0.95 and core >= 15 and _tilt(life.quad) < _STEEP
@@ -60,7 +78,9 @@ def is_overlay(life: Life, wording: Wording, facts: VideoFacts) -> bool:
         (_tilt(life.quad) > _STEEP)
         + (wording.confidence < 0.9)
         + (wording.confidence < 0.75)
-        + 2 * (wording.confidence < _SURE_SHORT.get(letters, 0.0))
+        + 2 * (wording.confidence < _SURE_SHORT.get(letters, 0.0) and not _is_unread(life.quad, letters))
+        # A sign or two that are there from the first to the last frame have nothing that shows them to be set.
+        + 3 * (letters <= 2 and frames == facts.frame_count and line_width(life.quad) < 2 * line_height(life.quad))
         + (_core_strength(life) < 0.9)
         + (frames < 5)
         + (not clipped and life.entry.kind != "none" and life.exit.kind != "none")
@@ -69,6 +89,49 @@ def is_overlay(life: Life, wording: Wording, facts: VideoFacts) -> bool:
         # Words that cannot be read have only their look to speak for them.
         return doubts <= 2 and steady > 0.85 and frames >= 0.5 * float(facts.average_rate)
     return doubts <= (2 if core >= 10 else 1)
+
+
+def _is_unread(quad: Quad, letters: int) -> bool:
+    """Whether a line is far too long for so few letters: it is in a script that the network does not know."""
+    return line_width(quad) > (0.75 * letters + 0.8) * line_height(quad)
+
+
+def has_a_chance(life: Life, facts: VideoFacts) -> bool:
+    """Tell whether a line could be an overlay if only its words were sure; where not, reading it is not worth the time."""
+    return is_overlay(life, _SURE_WORDS, facts)
+
+
+def _comes_as_the_clip_ends(life: Life, wording: Wording) -> bool:
+    """Whether a line has only begun to show when the clip ends: it has no time to stand still, so its words must be sure."""
+    rising = bool((np.diff(life.strengths) > -0.03).all())
+    several = len("".join(wording.text.split())) >= 6
+    brief = len(life.strengths) <= _LONGEST_CUT_ENTRY
+    return brief and rising and several and wording.confidence >= 0.95 and _tilt(life.quad) < 0.5 * _STEEP
+
+
+def may_keep_company(life: Life, other: Life, facts: VideoFacts) -> bool:
+    """Tell whether a doubtful line comes and goes with an overlay right above or below it, and is set like it.
+
+    Where both stand for the whole clip their times say nothing.
+    """
+    if life.moves or other.moves or life.drift > _MOST_DRIFT:
+        return False
+    if abs(life.first - other.first) > 1 or abs(life.last - other.last) > 1:
+        return False
+    if life.first == 0 and life.last == facts.frame_count - 1:
+        return False
+    one, two = line_height(life.quad), line_height(other.quad)
+    a, b = bounds(life.quad), bounds(other.quad)
+    gap = max(a[1], b[1]) - min(a[3], b[3])
+    beside = min(a[2], b[2]) - max(a[0], b[0])
+    near = -0.6 * max(one, two) < gap < 0.7 * max(one, two) and beside > 0.5 * min(a[2] - a[0], b[2] - b[0])
+    return near and max(one, two) < 2.2 * min(one, two) and abs(_tilt(life.quad) - _tilt(other.quad)) < 8
+
+
+def has_words_for_company(wording: Wording) -> bool:
+    """Tell whether a doubtful line that keeps company is read well enough to be a line of its own, and not an emoji."""
+    letters = sum(character.isalnum() for character in wording.text)
+    return wording.confidence >= _LEAST_IN_COMPANY and letters >= 3
 
 
 def least_sharpness(sharpnesses: Sequence[float]) -> float:
@@ -81,7 +144,8 @@ def least_sharpness(sharpnesses: Sequence[float]) -> float:
 
 def _is_moving_overlay(life: Life, wording: Wording) -> bool:
     frames = life.last - life.first + 1
-    level = float(np.median(_core(life)))
+    core = _core(life)
+    level = float(np.median(core))
     weakest = _core_strength(life)
     # What keeps its form for a second while it moves needs less proof from its words.
     constant = frames >= 30 and weakest > 0.95 * level
@@ -89,6 +153,8 @@ def _is_moving_overlay(life: Life, wording: Wording) -> bool:
     # How strong it is against its pattern says little where the pattern is of a faint moment; cloth also wavers.
     if frames < 4 or level < 0.6 or weakest < 0.85 * level or wording.confidence < least:
         return False
+    if len(core) < min(12, 0.5 * frames):
+        return False  # what only ever comes and goes has not shown that it keeps its form
     return _moves_alone(life.line)
 
 

@@ -30,11 +30,14 @@ def look_again(life: Life, first: Wording, detector: LineDetector, recogniser: L
         return life.quad, first
     best_quad, best = life.quad, first
     # Where words change their colour, single frames may show what the mean has mixed.
-    for luma in (life.mean, *(luma for luma, _ in life.looks[:2])):
+    still = [] if life.still is None else [np.asarray(cv2.cvtColor(life.still, cv2.COLOR_BGR2GRAY), np.uint8)]
+    for luma in (*still, life.mean, *(luma for luma, _ in life.looks[:2])):
         widest = _WIDEST_GAP if first.confidence < 0.8 else 1.0 if first.confidence < _GOOD else 0.5
         quad, words = _look_into(luma, life, detector, recogniser, widest)
         # What was read well is only given up for as good a reading that contains it.
         if first.confidence >= _GOOD and not _completes(words, first):
+            if len(life.line.appearances) == 1:
+                break
             continue
         if _worth(words) > _worth(best):
             best_quad, best = quad, words

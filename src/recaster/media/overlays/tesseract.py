@@ -30,6 +30,8 @@ SCRIPTS: dict[str, str] = {
     "kor": r"\uac00-\ud7af\u1100-\u11ff",
 }
 """Language of Tesseract → letters of its script, as a class of a regular expression."""
+_WITHOUT_GAPS = frozenset({"tha"})
+"""Languages that set no gap between words; Tesseract tells their words apart all the same."""
 TRUST = 0.75
 """Share of Tesseract's own confidence that counts."""
 _LEAST_CONFIDENCE = 45.0
@@ -114,7 +116,7 @@ def _reading(table: str, language: str) -> ScriptReading | None:
         if len(cells) >= 12 and cells[11].strip() and float(cells[10]) >= 0:
             words.append(cells[11].strip())
             confidences.append(float(cells[10]))
-    text = " ".join(words)
+    text = ("" if language in _WITHOUT_GAPS else " ").join(words)
     letters = [character for character in text if character.isalpha()]
     if not letters:
         return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -21,8 +21,12 @@ from recaster.media.video.model import Image
 
 _CERTAIN = 0.96
 """Confidence from which words need no second look."""
-_SURE_OF_GAPS = 0.88
-"""Confidence from which a reading's gaps between words count."""
+_SHARE_WITH_GAP = 0.3
+"""Share of the readings that must have a gap between two letters: they lose one sooner than they see one too many."""
+_BAR = 0.97
+"""How sure it is that a single upright bar is the letter I."""
+_VERY_CERTAIN = 0.985
+"""Confidence at first sight from which a line is not read again."""
 _MEAN_WEIGHT = 1.5
 _MOST_SIGHTINGS = 2
 
@@ -40,12 +44,23 @@ class Wording:
     """Probability of each character of `text`."""
 
 
-def is_certain(line: FoundLine, recogniser: LineRecogniser) -> bool:
-    """Tell whether a line's widest crop can be read at first sight."""
+def read_at_sight(line: FoundLine, recogniser: LineRecogniser) -> ReadText:
+    """Read a line's widest crop, and note on the line whether that leaves no doubt."""
     widest = max(line.kept, key=lambda one: (line_width(one.quad), one.frame))
     quad = _inside(widest.quad, widest.origin)
-    (read,) = recogniser.read([straighten(widest.crop, quad)])
-    return read.confidence >= _CERTAIN and bool(read.text.strip()) and not _goes_on(widest, quad)
+    picture = widest.crop if line.clear is None else line.clear
+    (read,) = recogniser.read([straighten(picture, quad)])
+    line.at_sight = _along(read, shifted(widest.quad, -widest.offset[0], -widest.offset[1]), line.quad)
+    line.certain = read.confidence >= _CERTAIN and bool(read.text.strip()) and not _goes_on(widest, quad)
+    return read
+
+
+def _along(read: ReadText, seen: Quad, quad: Quad) -> ReadText:
+    """A reading of a line that was cut as `seen`, with its positions along `quad`."""
+    corner, along, _ = axes(quad)
+    before, scale = float((seen[0] - corner) @ along) / line_width(quad), line_width(seen) / line_width(quad)
+    places = tuple(float(np.clip(before + scale * place, 0, 1)) for place in read.positions)
+    return replace(read, positions=places)
 
 
 def _goes_on(sighting: Sighting, quad: Quad) -> bool:
@@ -68,23 +83,56 @@ def _goes_on(sighting: Sighting, quad: Quad) -> bool:
 
 def read_life(life: Life, recogniser: LineRecogniser) -> Wording:
     """Read one line: two looks at its best crop, and where these are unsure or do not agree many more."""
+    words = _read_life(life, recogniser)
+    if len(_key(words.text)) == 1:
+        best = _best(life)[0]
+        # Alone, an upright bar has nothing to be told by, and the network takes it for any sign.
+        if _is_bar(straighten(best.crop, _inside(_corners(life, best), best.origin))):
+            return Wording("I", max(words.confidence, _BAR), words.positions[:1], words.certainties[:1])
+    return words
+
+
+def _is_bar(line: Image) -> bool:
+    """Whether a line is a single filled upright bar, bright or dark."""
+    luma = cv2.cvtColor(line, cv2.COLOR_BGR2GRAY)
+    bright = cv2.threshold(luma, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[1]
+    height, width = luma.shape
+    for mask in (bright, cv2.bitwise_not(bright)):
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(np.asarray(mask, np.uint8))
+        middle = int(labels[height // 2, width // 2])
+        x, y, wide, high, filled = (int(value) for value in stats[middle])
+        inside = x > 0 and y > 0 and x + wide < width and y + high < height
+        if middle > 0 and inside and 0.4 * height < high and wide < 0.45 * high and filled > 0.8 * wide * high:
+            return True
+    return False
+
+
+def _read_life(life: Life, recogniser: LineRecogniser) -> Wording:
     sightings = _best(life)
     best = sightings[0]
     quad = _inside(_corners(life, best), best.origin)
     crop = straighten(best.crop, quad)
+    sight = life.line.at_sight
+    if sight is not None and sight.confidence >= _VERY_CERTAIN and len(life.line.appearances) == 1:
+        return vote([sight], [1.0])
     # Set wider, heavy type shows its word gaps to the network.
-    reads = list(recogniser.read([crop, _wider(crop, 1.3)]))
+    reads = list(recogniser.read([crop, widened(crop, 1.3)]))
     same = len({_key(read.text) for read in reads}) == 1
     if same and min(read.confidence for read in reads) >= _CERTAIN and len(life.line.appearances) == 1:
         return vote(reads, [1.0, 1.0])
     weights = [1.0, 1.0]
     # Cut closer, letters on a box show their ends.
-    more = [straighten(best.crop, _closer(quad)), _wider(crop, 1.5)]
+    more = [straighten(best.crop, closer(quad)), widened(crop, 1.5)]
     more += [straighten(one.crop, _inside(_corners(life, one), one.origin)) for one in sightings[1:]]
     for luma, offset in life.looks:
         picture = np.asarray(cv2.cvtColor(luma, cv2.COLOR_GRAY2BGR), np.uint8)
         more.append(straighten(picture, shifted(_inside(life.quad, life.origin), *offset)))
     weights += [1.0] * len(more)
+    for still in (life.line.clear, life.still):
+        if still is not None:
+            origin = best.origin if still is life.line.clear else life.origin
+            more.append(straighten(still, _inside(life.quad, origin)))
+            weights.append(_MEAN_WEIGHT)
     if len(life.strengths) >= 4:
         mean = np.asarray(cv2.cvtColor(life.mean, cv2.COLOR_GRAY2BGR), np.uint8)
         more.append(straighten(mean, _inside(life.quad, life.origin)))
@@ -92,12 +140,13 @@ def read_life(life: Life, recogniser: LineRecogniser) -> Wording:
     return vote([*reads, *recogniser.read(more)], weights)
 
 
-def _wider(crop: Image, factor: float) -> Image:
+def widened(crop: Image, factor: float) -> Image:
+    """A line's picture made wider: that shows the network the gaps of heavy type."""
     return np.asarray(cv2.resize(crop, None, fx=factor, fy=1.0, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def vote(reads: Sequence[ReadText], weights: Sequence[float]) -> Wording:
-    """The text that gathers the most confidence; of readings that differ by spaces or case only, the surest one."""
+    """The text that gathers the most confidence, among those that differ by spaces or case as well."""
     groups: dict[str, list[tuple[float, ReadText]]] = defaultdict(list)
     for read, weight in zip(reads, weights, strict=True):
         if read.text.strip():
@@ -106,12 +155,7 @@ def vote(reads: Sequence[ReadText], weights: Sequence[float]) -> Wording:
         return Wording("", 0.0, ())
     # A reading with more letters, all of them sure, has seen what the others lost.
     key = max(groups, key=lambda name: (sum(weight for weight, _ in groups[name]) * (len(name) + 4), name))
-    # What the network lacks are gaps, hardly ever does it see one too many.
-    sure = [read for _, read in groups[key] if read.confidence >= _SURE_OF_GAPS]
-    most = max((_gaps(read.text) for read in sure), default=0)
-    _, best = max(
-        groups[key], key=lambda pair: (pair[1].confidence >= _SURE_OF_GAPS and _gaps(pair[1].text) == most, pair[0])
-    )
+    best = _spaced(groups[key])
     share = sum(weight for weight, _ in groups[key]) / sum(weight for group in groups.values() for weight, _ in group)
     begin = len(best.text) - len(best.text.lstrip())
     end = len(best.text.rstrip())
@@ -123,8 +167,38 @@ def vote(reads: Sequence[ReadText], weights: Sequence[float]) -> Wording:
     )
 
 
-def _gaps(text: str) -> int:
-    return len(text.split()) - 1
+def _spaced(group: Sequence[tuple[float, ReadText]]) -> ReadText:
+    """The surest of readings with the same letters, with a gap wherever a good part of them has one."""
+    _, best = max(group, key=lambda pair: pair[0])
+    gaps: dict[int, float] = defaultdict(float)
+    for weight, read in group:
+        for at in _gaps_after(read.text):
+            gaps[at] += weight
+    total = sum(weight for weight, _ in group)
+    wanted = {at for at, weight in gaps.items() if weight >= _SHARE_WITH_GAP * total}
+    text, positions, certainties = "", [], []
+    letters = [index for index, character in enumerate(best.text) if not character.isspace()]
+    for number, index in enumerate(letters):
+        text += best.text[index]
+        positions.append(best.positions[index])
+        certainties.append(best.certainties[index])
+        if number in wanted and number + 1 < len(letters):
+            text += " "
+            positions.append((best.positions[index] + best.positions[letters[number + 1]]) / 2)
+            certainties.append(gaps[number] / total)
+    return replace(best, text=text, positions=tuple(positions), certainties=tuple(certainties))
+
+
+def _gaps_after(text: str) -> set[int]:
+    """Numbers of the letters that are followed by a gap."""
+    count = 0
+    found = set()
+    for character in text:
+        if character.isspace():
+            found.add(count - 1)
+        else:
+            count += 1
+    return found
 
 
 def _key(text: str) -> str:
@@ -149,7 +223,8 @@ def _corners(life: Life, sighting: Sighting) -> Quad:
     return sighting.quad if life.line.moves else life.quad
 
 
-def _closer(quad: Quad) -> Quad:
+def closer(quad: Quad) -> Quad:
+    """A line cut closer to its letters, above and below."""
     down = 0.12 * (quad[3] - quad[0])
     return np.asarray(quad + np.stack([down, down, -down, -down]), np.float32)
 
