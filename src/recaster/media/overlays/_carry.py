@@ -24,6 +24,8 @@ NOISE = 4.0
 """Squared error of a pixel that is seen: what coding does to it."""
 LOST = 1e4
 """Squared error of a pixel nothing is known about."""
+_SLOW = 25.0
+"""Misfit, in multiples of the noise, of a picture laid on its neighbour unmoved, up to which its motion is slow."""
 _DRIFT = 0.15
 """Growth of the squared error per frame even where all fits."""
 _LEAST_SHARE = 0.02
@@ -103,7 +105,14 @@ class Carrier:
         flow: Plane | None = None
         error, offset, carried = stay_error, stay_offset, self._small
         if float(moves.mean()) > 0.002:
-            guess = np.where(sure[..., None] > 0, colors, push_pull(colors, sure)).astype(np.float32)
+            # Where little moves, what was really seen under the text a frame ago stands in for it; what was made up, or
+            # has moved on since, would hold the motion back.
+            doubt = cv2.resize(self._variance, sure.shape[::-1], interpolation=cv2.INTER_AREA) / _fill_error(
+                colors, sure
+            )
+            believed = np.clip(1.0 - 3.0 * doubt, 0.0, 1.0) * (stay_error < _SLOW * NOISE)
+            trust = np.where(sure > 0, 1.0, believed).astype(np.float32)
+            guess = push_pull(np.where(sure[..., None] > 0, colors, self._small).astype(np.float32), trust)
             flow = self._flow.between(guess, self._small, sure)
             guess = np.where(sure[..., None] > 0, colors, _warped(self._small, flow)).astype(np.float32)
             flow = self._flow.between(guess, self._small, sure)

@@ -58,6 +58,15 @@ class Letters:
     """Letters with outline, shadow, soft edges and emoji."""
 
 
+def line_places(track: OverlayTrack, samples: Samples, along: float, across: float) -> Mask:
+    """The places of a block's lines and their emoji, grown by pixels along and across their direction."""
+    out = np.zeros(samples.shape, np.uint8)
+    for line in track.lines:
+        for polygon in (line.polygon, *(one.polygon for one in line.emoji)):
+            out |= painted(samples.shape, band(polygon, along, across), samples.left, samples.top)
+    return out
+
+
 def find_letters(track: OverlayTrack, samples: Samples, change: Change | None) -> Letters:
     """Find the letters of all lines of a block, and what is drawn around them; `change` tells their colour where known."""
     core, ink = np.zeros(samples.shape, np.uint8), np.zeros(samples.shape, np.uint8)

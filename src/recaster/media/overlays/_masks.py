@@ -13,12 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recaster.media.overlays._agreement import BELOW, BESIDE, agreed, nearest_complete
 from recaster.media.overlays._carry import Hidden
-from recaster.media.overlays._change import SHIFT, Change, Pair, change_of, marks
+from recaster.media.overlays._change import SHIFT, Change, Pair, change_of
 from recaster.media.overlays._fill import smooth_known
 from recaster.media.overlays._glass import Glass, find_glass, seen_through
-from recaster.media.overlays._letters import Letters, Samples, find_letters, soft_edge
-from recaster.media.overlays._shapes import band, grown, painted, with_holes_filled
+from recaster.media.overlays._letters import Samples, find_letters, line_places
+from recaster.media.overlays._shapes import grown
 from recaster.media.overlays._slabs import BEYOND_SLAB, Highlight, find_highlight, find_slab
 from recaster.media.overlays._veil import Veil, find_veil
 from recaster.media.overlays.model import OverlayTrack
@@ -34,8 +35,6 @@ SEARCHED_FRAMES = 10
 """Frames before and after a block's stated life in which it is looked for: a line may be found late or left early."""
 _PRESENT, _FAINT = 0.4, 0.06
 """Strength of a block from which on it is there; and by which it must exceed what is seen farther off to be fading."""
-_BESIDE, _BELOW = 1.5, 1.7
-"""How far beyond its lines, in sizes of its letters, a block may have emoji that nobody described."""
 
 
 def support_of(track: OverlayTrack, size: tuple[int, int]) -> Rect:
@@ -44,8 +43,8 @@ def support_of(track: OverlayTrack, size: tuple[int, int]) -> Rect:
     A reader may have missed a line of emoji below the words, or a few emoji at their ends.
     """
     width, height = size
-    wide = _BESIDE if track.style.slab is None else BEYOND_SLAB
-    reach, beside, below = (share * track.style.size + 6 for share in (0.9, wide, _BELOW))
+    wide = BESIDE if track.style.slab is None else BEYOND_SLAB
+    reach, beside, below = (share * track.style.size + 6 for share in (0.9, wide, BELOW))
     polygons = [line.polygon for line in track.lines] + [e.polygon for line in track.lines for e in line.emoji]
     xs = [p[0] for polygon in polygons for p in polygon] + [track.box[0], track.box[2]]
     ys = [p[1] for polygon in polygons for p in polygon] + [track.box[1], track.box[3]]
@@ -249,7 +248,7 @@ class ClipMasks:
         return first_of(first, (first - 2, first - 1)), first_of(last, (last + 2, last + 1))
 
     def _change(self, track: OverlayTrack, samples: Samples) -> Change | None:
-        inside = _lines(track, samples, 0.0, 0.0)
+        inside = line_places(track, samples, 0.0, 0.0)
         wanted = self._wanted[track.id]
         pairs = []
         for bare in self._bare_frames[track.id]:
@@ -257,7 +256,7 @@ class ClipMasks:
             if bare is None or crop is None:
                 continue
             after = bare > wanted[-1]
-            number = (-1 if after else 0) if track.offsets else _nearest_complete(samples, inside, backward=after)
+            number = (-1 if after else 0) if track.offsets else nearest_complete(samples, inside, backward=after)
             full, picture = wanted[number], samples.pictures[number]
             known = np.full(samples.shape, 255, np.uint8)
             dx, dy = (round(v) for v in track.offset_at(full))
@@ -288,7 +287,7 @@ class ClipMasks:
         letters = find_letters(track, samples, change)
         slab = find_slab(track, samples, letters)
         veil = find_veil(track, samples, slab, letters.ink)
-        ink = letters.ink | slab if change is None else _agreed(track, samples, letters, slab, change)
+        ink = letters.ink | slab if change is None else agreed(track, samples, letters, slab, change)
         highlight = find_highlight(track, samples)
         rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
         if not len(rows) and highlight is None:
@@ -364,53 +363,6 @@ class ClipMasks:
             min(self._size[0], block.left + width + round(max(xs))),
             min(self._size[1], block.top + height + round(max(ys))),
         )
-
-
-def _lines(track: OverlayTrack, samples: Samples, along: float, across: float) -> Mask:
-    out = np.zeros(samples.shape, np.uint8)
-    for line in track.lines:
-        for polygon in (line.polygon, *(one.polygon for one in line.emoji)):
-            out |= painted(samples.shape, band(polygon, along, across), samples.left, samples.top)
-    return out
-
-
-def _nearest_complete(samples: Samples, inside: Mask, *, backward: bool) -> int:
-    """The first, or last, sample in which the block stands complete: one that came in unseen steps may begin faint."""
-    within = inside > 0
-    if not within.any():
-        return len(samples.pictures) - 1 if backward else 0
-    steady = within & (samples.restless <= np.quantile(samples.restless[within], 0.3))
-    apart = [float(cv2.absdiff(one, samples.median)[steady].mean()) for one in samples.pictures]
-    complete = [number for number, value in enumerate(apart) if value <= 1.5 * float(np.median(apart)) + 3.0]
-    return complete[-1 if backward else 0]
-
-
-def _changed_width(core: Mask, change: Change, size: float) -> float:
-    """How wide an outline comes with the letters: up to where half of what lies around them changes."""
-    measured, inner = 0.0, core
-    for width in range(1, 2 + round(0.14 * size)):
-        outer = grown(core, width)
-        ring = (outer > 0) & (inner == 0)
-        changed = int(((change.ink > 0) & ring).sum())
-        if 2 * changed < int((change.told & ring).sum()) or changed < 12:
-            break
-        measured, inner = float(width), outer
-    return measured
-
-
-def _agreed(track: OverlayTrack, samples: Samples, letters: Letters, slab: Mask, change: Change) -> Mask:
-    """The ink that colours tell, corrected by what changes when the block comes and goes, where that can be told."""
-    size = track.style.size
-    changed = change.ink & _lines(track, samples, _BESIDE * size, _BELOW * size)
-    near = changed & grown(letters.core, _changed_width(letters.core, change, size) + 0.06 * size + 1.0)
-    changed = near | marks(np.asarray(changed & ~near, np.uint8), size)
-    reach = 2 * max(1, round(0.06 * size)) + 1
-    changed = np.asarray(cv2.morphologyEx(changed, cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8)), np.uint8)
-    # Letters of their ground's colour change nothing where they are, but their outline does beside them.
-    spoken = grown(~np.asarray(change.silent * 255, np.uint8), 0.1 * size)
-    core = letters.core & spoken
-    kept = np.where(change.silent, letters.ink & grown(core, soft_edge(size)), letters.ink) | slab & spoken
-    return with_holes_filled(np.asarray(kept | grown(changed, 1), np.uint8), 0.03 * size * size)
 
 
 def _paste(out: Mask, mask: Mask, left: int, top: int) -> None:
