@@ -1,5 +1,7 @@
 """Measures of a swapped clip against its source: identity, pose, expression, flicker, sharpness, seams, what was touched.
 
+What is seen and had no score (pale foreheads, brows, lips, rings) is in `seen`; how good the meters are, in meters.md.
+
 The landmarks of source and result are found anew in every frame, with the same network and start; nothing is taken from the
 swapper but the mask's outline.
 """
@@ -11,8 +13,9 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from seen import SEEN, face_of, seen
 
-from recaster.media.faces import FaceIdentifier, FaceLandmarker, FaceModels, similarity
+from recaster.media.faces import FaceIdentifier, FaceLandmarker, FaceModels, Persona, similarity
 from recaster.media.faces.contours import OVAL
 from recaster.media.faces.light import skin_texels
 from recaster.media.faces.mesh import drawn_from_layout, expression, layout_map, poses_of
@@ -20,8 +23,9 @@ from recaster.media.faces.reshape import REACH
 from recaster.media.quality.flicker import temporal_residual
 from recaster.media.video import Image
 
-MOVES = np.array([0.02, 0.02, 0.008, 0.010, 0.010], np.float32)
-"""Standard deviation of each expression measure from which the source counts as moving."""
+MOVES = np.array([0.024, 0.013, 0.006, 0.010, 0.006], np.float32)
+"""Standard deviation of each expression measure from which the source counts as moving: below it the meters' own errors would
+keep a perfect swap from its bar (`calibrate.py`)."""
 NAMES = ("mouth", "width", "corner", "brow", "eye")
 
 
@@ -39,45 +43,48 @@ class Clip:
     seam: list[tuple[float, float]] = field(default_factory=list)
     forehead: list[tuple[float, float]] = field(default_factory=list)
     painted: list[tuple[int, int]] = field(default_factory=list)
+    seen: list[dict[str, float]] = field(default_factory=list)
     outside: int = 0
 
 
 def measure(
     pairs: Iterable[tuple[Image, Image]],
     landmarks: Sequence[np.ndarray],
-    persona: np.ndarray,
+    persona: Persona,
     others: list[np.ndarray],
     own: np.ndarray,
     models: FaceModels,
-    hidden: np.ndarray | None = None,
+    hidden: Sequence[np.ndarray] | None = None,
     identity_every: int = 3,
 ) -> dict[str, float]:
-    """Measure neighbouring frames.
+    """Measure neighbouring frames; nothing but `outside` is known when there are fewer than two.
 
     Args:
         pairs: source and result of each frame.
         landmarks: raw landmarks of the source in each frame, (468, 3) each; may grow while frames are drawn.
-        persona: embedding of the persona.
+        persona: whose face was put in.
         others: embeddings of other people the result must be less like than the persona.
         own: embedding of the source's person.
         models: network files.
-        hidden: what stands in front of the face, (n, h / 4, w / 4), 255 where it does.
+        hidden: where something stands in front of the face in each frame, (h, w) each; may grow like the landmarks.
         identity_every: frames from one identity check to the next.
     """
     landmarker, identifier = FaceLandmarker(models), FaceIdentifier(models)
     clip = Clip()
+    portrait = face_of(persona.references[0].image, persona.references[0].landmarks)
     before: tuple[Image, Image] | None = None
     for index, (source, result) in enumerate(pairs):
         points = landmarks[index]
-        seen = landmarker.near(source, points)[0]
+        before_swap = landmarker.near(source, points)[0]
         found = landmarker.near(result, points)[0]
-        clip.points.append(seen)
+        clip.points.append(before_swap)
         clip.found.append(found)
         if index % identity_every == 0:
             vector = identifier.embed(result, found)
-            clip.identity.append(similarity(vector, persona))
+            clip.identity.append(similarity(vector, persona.embedding))
             clip.source.append(similarity(vector, own))
             clip.first.append(all(similarity(vector, other) < clip.identity[-1] for other in others))
+            clip.seen.append(seen(face_of(source, before_swap), face_of(result, found), portrait))
         inside = _oval(found, source.shape[:2], 0.95)
         # Flicker is that of the drawn skin: a moving occluder or a moving background is none of it.
         if before is not None:
@@ -85,43 +92,66 @@ def measure(
                 (temporal_residual(before[0], source, inside), temporal_residual(before[1], result, inside))
             )
         before = (source, result)
-        skin, skin_source = _skin(found, source.shape[:2]), _skin(seen, source.shape[:2])
+        skin, skin_source = _skin(found, source.shape[:2]), _skin(before_swap, source.shape[:2])
         if (skin > 0).sum() > 100:
             clip.sharp.append((_energy(source, skin_source), _energy(result, skin)))
         ring = _ring(found, source.shape[:2])
-        ring_source = _ring(seen, source.shape[:2])
+        ring_source = _ring(before_swap, source.shape[:2])
         clip.seam.append((_gradient(source, ring_source), _gradient(result, ring)))
         top = _ring(found, source.shape[:2], forehead=True)
-        top_source = _ring(seen, source.shape[:2], forehead=True)
+        top_source = _ring(before_swap, source.shape[:2], forehead=True)
         clip.forehead.append((_gradient(source, top_source), _gradient(result, top)))
         changed = np.abs(source.astype(np.int16) - result).max(axis=2)
-        far = cv2.max(*(_oval(one, source.shape[:2], REACH + 0.2) for one in (seen, found))) == 0
+        far = cv2.max(*(_oval(one, source.shape[:2], REACH + 0.2) for one in (before_swap, found))) == 0
         clip.outside += int((changed[far] > 0).sum())
         if hidden is not None:
-            covered = cv2.resize(hidden[index], (source.shape[1], source.shape[0]), interpolation=cv2.INTER_NEAREST) > 0
-            covered &= _oval(seen, source.shape[:2], 0.97) > 0
-            covered = cv2.erode(covered.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+            covered = hidden[index] & (_oval(before_swap, source.shape[:2], 0.97) > 0)
+            # The inside alone, as far as there is one: the edge of what is in front is mixed with what is behind.
+            inner = cv2.erode(covered.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            covered = inner if inner.sum() > 0.4 * covered.sum() else covered
             clip.painted.append((int((changed[covered] > 24).sum()), int(covered.sum())))
+    if len(clip.points) < 2:
+        return {"outside": float(clip.outside)}
     return _summary(clip, hidden is not None)
 
 
 def _summary(clip: Clip, occluded: bool) -> dict[str, float]:
-    seen, found = np.stack(clip.points), np.stack(clip.found)
-    # Each picture's own mean shape: otherwise another form of face would be read as another pose.
-    turns = []
-    for points in (seen, found):
-        shape = np.median(poses_of(points).removed(points), axis=0).astype(np.float32)
-        turns.append(poses_of(points, shape).degrees)
-    absolute = poses_of(found).degrees - poses_of(seen).degrees
-    off = turns[1] - turns[0]
-    steady = off - np.median(off, axis=0)
-    first, second = (np.stack([expression(one) for one in points]) for points in (seen, found))
+    own, found = np.stack(clip.points), np.stack(clip.found)
     values: dict[str, float] = {
         "id": float(np.mean(clip.identity)),
         "id p5": float(np.percentile(clip.identity, 5)),
         "src": float(np.mean(clip.source)),
         "margin": float(np.mean(np.array(clip.identity) - np.array(clip.source))),
         "first": float(np.mean(clip.first)),
+        **agreement(own, found),
+    }
+    flicker = np.array(clip.flicker) + 0.5
+    values["flicker"] = float(flicker[:, 1].mean() / flicker[:, 0].mean())
+    values["flicker worst"] = float((flicker[:, 1] / flicker[:, 0]).max())
+    for name, pairs in (("sharp", clip.sharp), ("seam", clip.seam), ("forehead", clip.forehead)):
+        both = np.array(pairs)
+        values[name] = float(np.median(both[:, 1]) / max(float(np.median(both[:, 0])), 1e-6))
+    for name in SEEN:
+        values[name] = float(np.mean([one[name] for one in clip.seen]))
+    values["outside"] = float(clip.outside)
+    if occluded:
+        painted = np.array(clip.painted).sum(axis=0)
+        values["painted"] = float(painted[0] / painted[1]) if painted[1] else np.nan
+    return values
+
+
+def agreement(own: np.ndarray, found: np.ndarray) -> dict[str, float]:
+    """How well pose and expression of two series of landmarks, (n, 468, 3) each, go together."""
+    # Each picture's own mean shape: otherwise another form of face would be read as another pose.
+    turns = []
+    for points in (own, found):
+        shape = np.median(poses_of(points).removed(points), axis=0).astype(np.float32)
+        turns.append(poses_of(points, shape).degrees)
+    absolute = poses_of(found).degrees - poses_of(own).degrees
+    off = turns[1] - turns[0]
+    steady = off - np.median(off, axis=0)
+    first, second = (np.stack([expression(one) for one in points]) for points in (own, found))
+    values = {
         "yaw": float(np.abs(steady[:, 0]).mean()),
         "pitch": float(np.abs(steady[:, 1]).mean()),
         "roll": float(np.abs(steady[:, 2]).mean()),
@@ -133,16 +163,6 @@ def _summary(clip: Clip, occluded: bool) -> dict[str, float]:
             float(np.corrcoef(first[:, column], second[:, column])[0, 1]) if moves > MOVES[column] else np.nan
         )
     values["lag"] = _lag(first[:, 0], second[:, 0]) if first[:, 0].std() > MOVES[0] else np.nan
-    flicker = np.array(clip.flicker) + 0.5
-    values["flicker"] = float(flicker[:, 1].mean() / flicker[:, 0].mean())
-    values["flicker worst"] = float((flicker[:, 1] / flicker[:, 0]).max())
-    for name, pairs in (("sharp", clip.sharp), ("seam", clip.seam), ("forehead", clip.forehead)):
-        both = np.array(pairs)
-        values[name] = float(np.median(both[:, 1]) / max(float(np.median(both[:, 0])), 1e-6))
-    values["outside"] = float(clip.outside)
-    if occluded:
-        painted = np.array(clip.painted).sum(axis=0)
-        values["painted"] = float(painted[0] / max(1, painted[1]))
     return values
 
 

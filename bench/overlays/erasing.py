@@ -1,6 +1,7 @@
 """Measures erasing on clips with known overlays and prints one row per recipe.
 
-    python bench/overlays/erasing.py --truth FOLDER [--tracks true|read] [--recipes hook,list] [--seeds 1,2]
+    python bench/overlays/erasing.py --truth FOLDER [--tracks true|read] [--fill network|smooth] [--recipes hook,list]
+        [--seeds 1,2]
 
 `--tracks true` gives the eraser the true lines, times and look (its own masks are still found in the pixels);
 `--tracks read` gives it what the product's reader found. Baseline: Telea's fill of every frame on the true mask; its
@@ -24,8 +25,17 @@ from truth_items import RECIPES, Item, items
 
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
-from recaster.media.overlays import OverlayTrack, RapidTextReader, TemporalEraser, TextModels
+from recaster.media.overlays import (
+    Fill,
+    FillNetwork,
+    OverlayTrack,
+    RapidTextReader,
+    TemporalEraser,
+    TextModels,
+    push_pull,
+)
 from recaster.media.video import read_frames
+from recaster.media.video.model import Shot, VideoFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +94,9 @@ def known_of(item: Item, cache: Path) -> Known:
     return found
 
 
-def measure(item: Item, tracks: tuple[OverlayTrack, ...], known: Known, pictures: Path | None) -> Row:
+def measure(item: Item, tracks: tuple[OverlayTrack, ...], known: Known, fill: Fill, pictures: Path | None) -> Row:
     """Erase one clip and measure it."""
-    eraser = TemporalEraser()
+    eraser = TemporalEraser(fill=fill)
     facts, shots = item.facts(), item.shots()
     began = time.process_time()
     eraser.prepare(item.burned, facts, shots, tracks)
@@ -125,10 +135,15 @@ def measure(item: Item, tracks: tuple[OverlayTrack, ...], known: Known, pictures
 
 def read_tracks(item: Item) -> tuple[OverlayTrack, ...]:
     """What the product's reader finds."""
+    return read_tracks_of(item.burned, item.facts(), item.shots())
+
+
+def read_tracks_of(clip: Path, facts: VideoFacts, shots: tuple[Shot, ...]) -> tuple[OverlayTrack, ...]:
+    """The same of any clip."""
     store = ModelStore(Settings().folder("models"))
     models = store.paths()
     reader = RapidTextReader(TextModels(models["text_detector"], models["text_recogniser"]))
-    return reader.read_clip(item.burned, item.facts(), item.shots())
+    return reader.read_clip(clip, facts, shots)
 
 
 def table(rows: list[Row]) -> Iterator[str]:
@@ -166,16 +181,21 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--truth", type=Path, required=True)
     arguments.add_argument("--tracks", choices=("true", "read"), default="true")
+    arguments.add_argument("--fill", choices=("network", "smooth"), default="network")
+    arguments.add_argument("--model", type=Path, help="another fill network than the shipped one")
     arguments.add_argument("--recipes", default=",".join(RECIPES))
     arguments.add_argument("--seeds", default="1,2,3,4,5")
     arguments.add_argument("--cache", type=Path, default=Path(os.environ.get("TMPDIR", "/tmp")) / "recaster-bench")
     arguments.add_argument("--pictures", type=Path, help="folder for every tenth frame: burned, restored, clean")
     given = arguments.parse_args()
     rows = []
+    fill: Fill = push_pull
+    if given.fill == "network":
+        fill = FillNetwork(given.model or ModelStore(Settings().folder("models")).path("overlay_fill")).fill
     chosen = items(given.truth, tuple(given.recipes.split(",")), tuple(int(s) for s in given.seeds.split(",")))
     for item in chosen:
         tracks = item.tracks() if given.tracks == "true" else read_tracks(item)
-        rows.append(measure(item, tracks, known_of(item, given.cache), given.pictures))
+        rows.append(measure(item, tracks, known_of(item, given.cache), fill, given.pictures))
         print(line_of(item.name, rows[-1:]), flush=True)
     print()
     print("\n".join(table(rows)))

@@ -55,6 +55,10 @@ class Inside:
                 self.similarities.append(_similarity(image, plate, region))
         self._before = difference
 
+    def forget(self) -> None:
+        """Begin a new stretch: the next frame does not follow the last one."""
+        self._before = None
+
     @property
     def psnr(self) -> float:
         """Decibels."""

@@ -43,7 +43,12 @@ ROLES = {
     "handle": OverlayRole.HANDLE,
     "cta": OverlayRole.CALL_TO_ACTION,
 }
-FONTS = {"classic": ("tiktok-sans", 700), "classic-black": ("tiktok-sans", 900), "bold-geo": ("montserrat", 800)}
+FONTS = {
+    "classic": ("tiktok-sans", 700),
+    "classic-black": ("tiktok-sans", 900),
+    "bold-geo": ("montserrat", 800),
+    "typewriter": ("courier-prime", 700),
+}
 
 
 @dataclass(frozen=True, slots=True)

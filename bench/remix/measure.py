@@ -27,13 +27,13 @@ import av
 
 from recaster.demo.run import BRAND, INFLUENCER, SOURCE_PERSON, persona_pictures, reference_pictures
 from recaster.demo.source import make_source_clip
+from recaster.infra.libraries import PIXEL_LIBRARIES
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.media.progress import silent
 from recaster.media.video import EncoderSettings, probe
 from recaster.remix import stages, steps
 from recaster.remix.engines import Engines, engine_choice
-from recaster.remix.stage_runner import ONE_THREAD
 
 BAR = 8.0
 """Whole remix over reference transcode, CPU time."""
@@ -238,7 +238,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="keep the results in this folder")
     arguments = parser.parse_args()
     # As the service starts its stages; child processes of the measurement inherit it.
-    os.environ.update(ONE_THREAD)
+    os.environ.update(PIXEL_LIBRARIES)
     settings = Settings()
     store = ModelStore(settings.folder("models"))
     files = store.paths()

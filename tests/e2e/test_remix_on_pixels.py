@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,10 @@ from recaster.demo.source import make_source_clip
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.media.copywriting import BrandProfile
-from recaster.media.faces import prepare_persona
-from recaster.media.overlays import OverlayRole
+from recaster.media.faces import analyse_faces, prepare_persona
+from recaster.media.overlays import OverlayRole, SkiaTextDrawer, TextStyle
 from recaster.media.quality import text_similarity
-from recaster.media.video import audio_digest, probe, read_times
+from recaster.media.video import Shot, VideoWriter, audio_digest, probe, read_chosen, read_frames, read_times
 from recaster.remix import steps
 from recaster.remix.analysis import SourceAnalysis
 from recaster.remix.engines import Engines, engine_choice
@@ -85,3 +86,47 @@ def test_the_inspection_refuses_an_untouched_copy(
         steps.verify(clip, clip, analysis, plan, persona, rendered, engines)
     failed = {check["name"] for check in refused.value.details["checks"]}
     assert "identity_gain" in failed
+
+
+def test_a_line_that_stays_is_not_painted_over_by_the_new_face(
+    tmp_path: Path, model_store: ModelStore, model_files: Mapping[str, Path], persona_pictures: Mapping[str, Path]
+) -> None:
+    bare, clip, result = (tmp_path / f"{name}.mp4" for name in ("bare", "source", "remix"))
+    make_source_clip(persona_pictures["P006"], model_files, bare, seconds=1, rate=12, size=(540, 960))
+    engines = Engines.from_choice(engine_choice(Settings(), model_store))
+    face = analyse_faces(bare, probe(bare), (Shot(0, 11),), engines.face_models()).require_on_camera()
+    middle = float(face.landmarks[:, :, 1].mean())
+    written_over(bare, clip, "I WAITED SO LONG", (60.0, middle - 25, 480.0, middle + 25))
+    persona = prepare_persona([persona_pictures["P007"] / "studio_portrait.jpg"], engines.face_models())
+
+    analysis = steps.analyse(clip, "0" * 64, engines)
+    line = next(track for track in analysis.overlays if text_similarity(track.text, "I WAITED SO LONG") > 0.9)
+    plan = steps.adapt(analysis, BrandProfile(name="Pantrypal"), "0" * 64, engines)
+    plan = plan.model_copy(
+        update={"overlays": tuple(one.model_copy(update={"action": "keep"}) for one in plan.overlays)}
+    )
+    rendered = steps.render(clip, analysis, plan, persona, result, engines)
+    inspection = steps.verify(clip, result, analysis, plan, persona, rendered, engines)
+    assert next(measure.value for measure in inspection.measures if measure.name == "kept_text_lost") == 0.0
+    left, top, right, bottom = (round(value) for value in line.box)
+    before, after = (next(read_chosen(one, (6,))).image[top:bottom, left:right].astype(int) for one in (clip, result))
+    letters = before.min(axis=2) > 200
+    assert abs(before - after)[letters].mean() < 8
+    assert abs(before - after)[~letters].mean() > 3, "the face behind the line was to change"
+
+    # A swap that knows nothing of the line paints over it, and the inspection must see that.
+    blind = replace(analysis, overlays=())
+    careless = steps.render(clip, blind, plan.model_copy(update={"overlays": ()}), persona, result, engines)
+    with pytest.raises(steps.OutputRejected) as refused:
+        steps.verify(clip, result, analysis, plan, persona, careless, engines)
+    assert "kept_text_lost" in {check["name"] for check in refused.value.details["checks"]}
+
+
+def written_over(clip: Path, target: Path, text: str, box: tuple[float, float, float, float]) -> None:
+    """Burn a line of white text into every frame."""
+    facts, drawer = probe(clip), SkiaTextDrawer()
+    style = TextStyle("tiktok-sans", 700, 40.0, (255, 255, 255), 1.0, None, None, None, "center", 1.28, 0.0)
+    layout = drawer.layout(text, style, box, (facts.width, facts.height), max_lines=1)
+    with VideoWriter(target, facts, source=clip) as writer:
+        for frame in read_frames(clip):
+            writer.write(drawer.draw(frame.image, layout), frame.pts, frame.duration)

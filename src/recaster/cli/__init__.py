@@ -10,6 +10,7 @@ import sys
 import typer
 from typer.main import get_command
 
+import recaster.cli.environment  # noqa: F401
 from recaster import __version__
 from recaster.cli import models
 from recaster.cli.accounts import credits_app, keys_app, organizations_app, projects_app

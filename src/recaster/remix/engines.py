@@ -14,6 +14,7 @@ from recaster.media.copywriting.local import LocalAdapter
 from recaster.media.copywriting.provider import ModelAddress, ProviderAdapter, ProviderSettings
 from recaster.media.faces import FaceIdentifier, FaceModels, FaceSwapper
 from recaster.media.overlays import (
+    FillNetwork,
     RapidTextReader,
     SkiaTextDrawer,
     TemporalEraser,
@@ -27,6 +28,8 @@ from recaster.remix.face_engines import FaceChoice
 
 LOCAL_MODEL = "smollm2"
 """Name of the model file that the copy adapter `local` runs."""
+FILL_MODEL = "overlay_fill"
+"""Name of the model file that the eraser runs. It comes with the product, so it is always there."""
 
 
 def engine_choice(settings: Settings, models: ModelStore) -> dict[str, Any]:
@@ -65,7 +68,7 @@ class Engines:
     @property
     def names(self) -> dict[str, str]:
         """Names and versions of the chosen engines, as stored in a plan."""
-        return {"reader": "pp-ocrv6-small/2", "eraser": "temporal/1", "drawer": "skia/1", **self.faces.names()}
+        return {"reader": "pp-ocrv6-small/3", "eraser": "temporal/2", "drawer": "skia/1", **self.faces.names()}
 
     def reader(self) -> TextReader:
         """Return a new text reader."""
@@ -74,7 +77,7 @@ class Engines:
 
     def eraser(self) -> TextEraser:
         """Return a new text eraser, for one clip."""
-        return TemporalEraser()
+        return TemporalEraser(fill=FillNetwork(self.models[FILL_MODEL]).fill)
 
     def drawer(self) -> TextDrawer:
         """Return a new text drawer."""

@@ -6,7 +6,7 @@ from statistics import median
 
 import numpy as np
 
-from recaster.media.faces import FaceAnalysis
+from recaster.media.faces import FaceAnalysis, worn
 from recaster.media.faces.mesh import poses_of
 from recaster.remix.analysis import SourceAnalysis
 from recaster.service.recommendations.remixability import Measured
@@ -30,6 +30,7 @@ def measure(analysis: SourceAnalysis) -> Measured:
         other_face_share=round(len(others) / frames, 4),
         overlay_texts=texts,
         overlay_confidence=round(median(confidences), 4) if confidences else 0.0,
+        face_wears=worn(on_camera) if on_camera is not None else (),
     )
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from recaster.errors import InvalidInput
 from recaster.infra.child import PROXY_VARIABLES, run_in_child
 from recaster.infra.egress_proxy import EgressProfile, EgressProxy
+from recaster.infra.libraries import PIXEL_LIBRARIES
 from recaster.infra.models import ModelStore
 from recaster.infra.sandbox import SandboxPolicy
 from recaster.infra.settings import Settings
@@ -51,9 +52,6 @@ PROVIDER_URLS: Final = {
 """Where the providers' own clients go when no address is set."""
 CPU_SECONDS: Final = 6 * 3600
 """Processor time of one stage, all its threads together."""
-ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
-"""Variables of a stage's process. Its pictures are small: threads of libraries cost a third more processor time waiting for
-each other than they save. Decoder, pixels and encoder still work side by side, and stages beside each other."""
 FILE_BYTES: Final = 4_000_000_000
 """Size of a file that a stage writes: masks and plates of a clip are larger than the clip."""
 
@@ -126,7 +124,7 @@ class StagesInChildren:
         return self._proxy if stage == ASKING and self._settings.copy_adapter == "provider" else None
 
     def _environment(self, stage: str) -> dict[str, str]:
-        environment = {**self._settings.environment(), **ONE_THREAD}
+        environment = {**self._settings.environment(), **PIXEL_LIBRARIES}
         proxy = self._asks(stage)
         if proxy is not None:
             environment["RECASTER_COPY_API_KEY"] = self._settings.copy_api_key.get_secret_value()

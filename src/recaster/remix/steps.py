@@ -6,7 +6,7 @@ They know the order of the work inside a stage and nothing of jobs, credits or H
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,12 +19,23 @@ import regex
 from recaster.errors import MediaInvalid, OutputRejected
 from recaster.infra.files import atomic_file
 from recaster.media.copywriting import BrandProfile, CopyLine, CopyRequest, Fits, FitVerdict, classify
-from recaster.media.faces import Persona, analyse_faces, judge
+from recaster.media.faces import REACH, FaceAnalysis, FaceTrack, Persona, analyse_faces, judge
 from recaster.media.overlays import NewText, OverlayTrack, TextDrawer, TextLayout, appearance, lay_out_in_place
 from recaster.media.progress import Progress, silent
 from recaster.media.quality import Inspection, inspect_timing
-from recaster.media.video import VideoFacts, VideoWriter, find_shots, probe, read_chosen, read_frames, read_times
+from recaster.media.video import (
+    FrameReader,
+    Image,
+    VideoFacts,
+    VideoWriter,
+    find_shots,
+    probe,
+    read_chosen,
+    read_frames,
+    read_times,
+)
 from recaster.remix.analysis import SourceAnalysis
+from recaster.remix.crossing import FramesWithoutText, crossing_frames, hiding_texts, laid_over, require_in_sight
 from recaster.remix.engines import Engines
 from recaster.remix.inspection import IdentityInspection, TextInspection, inspected_faces, inspected_texts
 from recaster.remix.plan import PlannedFace, PlannedOverlay, RemixPlan
@@ -53,13 +64,28 @@ def check_source(clip: Path, sha256: str) -> VideoFacts:
 
 
 def analyse(clip: Path, sha256: str, engines: Engines, progress: Progress = silent) -> SourceAnalysis:
-    """Find shots, overlays and faces of a source."""
+    """Find shots, overlays and faces of a source.
+
+    Faces are looked for once more without the text that may hide them: a hook over the eyes, and nobody is found.
+    """
     facts = probe(clip)
-    portions = Portions(progress, (facts.frame_count, 4 * facts.frame_count, 3 * facts.frame_count))
+    count = facts.frame_count
+    portions = Portions(progress, (count, 4 * count, 3 * count, count, 3 * count))
     shots = find_shots(clip, facts, portions.next())
     overlays = engines.reader().read_clip(clip, facts, shots, portions.next())
-    faces = analyse_faces(clip, facts, shots, engines.face_models(), portions.next())
+    models = engines.face_models()
+    faces = analyse_faces(clip, facts, shots, models, portions.next())
+    hiding = hiding_texts(overlays, faces, count)
+    if hiding:
+        eraser = engines.eraser()
+        eraser.prepare(clip, facts, shots, hiding, portions.next())
+        found = analyse_faces(clip, facts, shots, models, portions.next(), frames=FramesWithoutText(eraser))
+        faces = max((found, faces), key=_frames_on_camera)
     return SourceAnalysis(sha256, facts, shots, overlays, faces)
+
+
+def _frames_on_camera(faces: FaceAnalysis) -> int:
+    return 0 if faces.on_camera is None else len(faces.track(faces.on_camera).frames)
 
 
 def adapt(
@@ -76,6 +102,7 @@ def adapt(
         NoFaceFound, FaceUnsuitable: there is nobody whose face can be replaced.
     """
     on_camera = analysis.faces.require_on_camera()
+    require_in_sight(analysis.overlays, on_camera, analysis.shots)
     size = (analysis.facts.width, analysis.facts.height)
     tracks = {track.id: track for track in analysis.overlays}
     fits = room(analysis.overlays, analysis.facts, engines.drawer())
@@ -167,6 +194,8 @@ class Rendered:
     swapped_frames: int
     layouts: dict[str, TextLayout]
     """New text blocks by track id."""
+    covered: dict[int, Image]
+    """Frames to be inspected whose face stands behind text, as they were before any text was laid over them."""
 
 
 def render(
@@ -183,43 +212,61 @@ def render(
     Audio packets are copied, every frame keeps its time. `target` appears only when it is complete.
     """
     facts = analysis.facts
-    portions = Portions(progress, (facts.frame_count, facts.frame_count, 3 * facts.frame_count))
+    portions = Portions(progress, (facts.frame_count, facts.frame_count, facts.frame_count, 3 * facts.frame_count))
     tracks = {track.id: track for track in analysis.overlays}
     replaced = [overlay for overlay in plan.overlays if overlay.action == "replace"]
     drawer = engines.drawer()
     layouts = lay_out_in_place(
-        clip,
         facts,
         drawer,
         {overlay.track_id: NewText(tracks[overlay.track_id], overlay.text, overlay.style) for overlay in replaced},
     )
+    swapped = next((analysis.faces.track(face.track_id) for face in plan.faces if face.action == "swap"), None)
+    kept = _kept_before(swapped, analysis, layouts)
     eraser = engines.eraser()
-    eraser.prepare(
-        clip,
-        facts,
-        analysis.shots,
-        tuple(tracks[overlay.track_id] for overlay in replaced),
-        portions.next(),
-    )
-    swapped = next((face.track_id for face in plan.faces if face.action == "swap"), None)
-    learning = portions.next()
+    taken_out = (*(tracks[overlay.track_id] for overlay in replaced), *kept)
+    eraser.prepare(clip, facts, analysis.shots, taken_out, portions.next())
+    clearing, learning = portions.next(), portions.next()
     session = None
     if swapped is not None:
-        people = replace(analysis.faces, on_camera=swapped)
-        session = engines.swapper().begin(persona, people, facts, clip, learning)
+        people = replace(analysis.faces, on_camera=swapped.id)
+        before = tuple(track for track in taken_out if crossing_frames(track, swapped, 0.0))
+        frames: FrameReader = read_frames
+        if before:
+            clear = engines.eraser()
+            clear.prepare(clip, facts, analysis.shots, before, clearing)
+            frames = FramesWithoutText(clear)
+        session = engines.swapper().begin(persona, people, facts, clip, learning, frames=frames)
     report = portions.next()
+    stays = {track.id for track in kept}
+    covering = (
+        {frame for track in analysis.overlays for frame in crossing_frames(track, swapped, 0.0)} if swapped else ()
+    )
+    inspected = inspected_faces(analysis, plan)
+    covered: dict[int, Image] = {}
     with VideoWriter(target, facts, source=clip) as writer:
         for frame in read_frames(clip):
-            image = eraser.erase(frame)
+            erased = image = eraser.erase(frame)
             if session is not None:
                 image = session.swap(image, frame.index)
+            if frame.index in inspected and frame.index in covering:
+                covered[frame.index] = image
+            if stays:
+                image = laid_over(image, frame.image, erased, eraser.mask(frame.index, stays))
             for overlay in replaced:
                 look = appearance(tracks[overlay.track_id], frame.index)
                 if look is not None:
                     image = drawer.draw(image, layouts[overlay.track_id], look)
             writer.write(image, frame.pts, frame.duration)
             report(frame.index + 1, facts.frame_count)
-    return Rendered(session.swapped_frames if session is not None else 0, layouts)
+    return Rendered(session.swapped_frames if session is not None else 0, layouts, covered)
+
+
+def _kept_before(face: FaceTrack | None, analysis: SourceAnalysis, replaced: Container[str]) -> list[OverlayTrack]:
+    """Texts that stay and come so near to the swapped face that the swap may touch them; unread ones too."""
+    if face is None:
+        return []
+    return [track for track in analysis.overlays if track.id not in replaced and crossing_frames(track, face, REACH)]
 
 
 def verify(
@@ -241,11 +288,14 @@ def verify(
     texts = TextInspection(analysis, rendered.layouts, engines) if places else None
     identity = IdentityInspection(persona, engines) if faces else None
     chosen = sorted({*places, *faces})
+    compared = {index for index, overlays in places.items() if any(overlay.action == "keep" for overlay in overlays)}
+    sources = read_chosen(clip, compared)
     for done, frame in enumerate(read_chosen(result, chosen)):
         if texts is not None:
-            texts.look(frame.image, places.get(frame.index, ()))
+            source = next(sources) if frame.index in compared else frame
+            texts.look(frame.index, frame.image, source.image, places.get(frame.index, ()))
         if identity is not None and frame.index in faces:
-            identity.look(frame.image, *faces[frame.index])
+            identity.look(rendered.covered.get(frame.index, frame.image), *faces[frame.index])
         progress(done + 1, len(chosen))
     measures = [*inspect_timing(clip, result)]
     measures += texts.measures() if texts is not None else ()

@@ -24,12 +24,13 @@ def test_doctor_names_each_missing_model_and_its_remedy(empty_home: Path) -> Non
     result = CliRunner().invoke(app, ["doctor", "--json"])
     assert result.exit_code == 1
     findings = {finding["subject"]: finding for finding in json.loads(result.stdout)["findings"]}
-    from_wheels = [model.name for model in load_manifest().models if not model.optional]
+    from_wheels = [model.name for model in load_manifest().models if model.wheel and not model.optional]
     assert from_wheels
     for name in from_wheels:
         assert findings[f"model {name}"]["state"] == "broken"
         assert "recaster models install" in findings[f"model {name}"]["remedy"]
     assert findings["model smollm2"]["state"] == "ok"
+    assert findings["model overlay_fill"]["state"] == "ok"
     assert findings["database"]["state"] == "ok"
     assert findings["encoder"]["state"] == "ok"
 

@@ -22,7 +22,9 @@ from recaster.media.faces import (
     prepare_persona,
     similarity,
 )
-from recaster.media.faces.contours import OVAL
+from recaster.media.faces.contours import EYES, OVAL
+from recaster.media.faces.follow import follow_face
+from recaster.media.faces.session import own_eyes
 from recaster.media.video import Image
 
 pytestmark = pytest.mark.unit
@@ -72,6 +74,31 @@ def test_pixels_outside_the_face_and_the_given_image_stay_the_same(
     np.testing.assert_array_equal(picture, before)
     np.testing.assert_array_equal(result[~inside], picture[~inside])
     assert (result[inside] != picture[inside]).any()
+
+
+def test_small_faces_get_the_personas_eyes_and_large_or_closed_ones_keep_theirs(
+    models: FaceModels, persona: Persona, picture: Image, points: np.ndarray, tmp_path: Path
+) -> None:
+    scale = 80 / float(np.ptp(points[:, 0]))
+    small = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    small = small[: small.shape[0] // 2 * 2, : small.shape[1] // 2 * 2]
+    closed, there = small.copy(), points * np.float32(scale)
+    for eye in EYES:
+        # A lid over the eye: skin with a dark line where the lashes are.
+        corners = np.round(there[list(eye), :2]).astype(np.int32)
+        skin = [int(value) for value in small[int(there[50, 1]), int(there[50, 0])]]
+        cv2.fillConvexPoly(closed, cv2.convexHull(corners), skin)
+        ends = corners[[0, 8]] + np.array([0, 2], np.int32)
+        cv2.line(closed, [int(one) for one in ends[0]], [int(one) for one in ends[1]], (20, 20, 20), 1)
+    clip = written(tmp_path / "small.mp4", [small] * 5 + [closed] * 5 + [small] * 14)
+    near = written(tmp_path / "large.mp4", [picture] * FRAMES)
+    few = np.arange(FRAMES)
+    track = analysis_of(few, np.repeat(there[None], FRAMES, axis=0)).tracks[0]
+    shares = own_eyes(persona, follow_face(clip, track, facts_of(small)))
+    assert shares[[0, 14, 23]].min() > 0.8
+    assert shares[6:9].max() < 0.1
+    large = still(points, few).tracks[0]
+    assert own_eyes(persona, follow_face(near, large, facts_of(picture))).max() == 0
 
 
 def test_the_same_frames_give_the_same_pixels(

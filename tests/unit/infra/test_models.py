@@ -41,7 +41,26 @@ def test_every_declared_model_has_a_licence_and_allows_commercial_use() -> None:
         assert model.licence
         assert model.commercial_use, f"{model.name} may not be a default"
         assert len(model.sha256) == 64
-        assert model.wheel in load_manifest().wheels
+        assert model.wheel is None or model.wheel in load_manifest().wheels
+
+
+def test_a_network_of_our_own_is_in_place_without_installing(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path)
+    own = [model for model in store.manifest.models if model.wheel is None]
+    assert own
+    for model in own:
+        assert hashlib.sha256(store.path(model.name).read_bytes()).hexdigest() == model.sha256
+        assert store.install(names=[model.name]) == 0
+
+
+def test_a_damaged_network_of_our_own_is_refused_and_no_wheel_is_fetched_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = replace(load_manifest().model("overlay_fill"), sha256=DIGEST)
+    monkeypatch.setattr(models, "_download", lambda *_: pytest.fail("nothing may be fetched"))
+    store = ModelStore(tmp_path, ModelManifest({}, (declared,)))
+    with pytest.raises(ModelMissing, match=r"wrong hash.*install the product again"):
+        store.install()
 
 
 def test_install_takes_only_the_named_members_and_is_idempotent(

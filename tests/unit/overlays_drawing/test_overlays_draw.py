@@ -223,12 +223,33 @@ def lines_of(laid: Any, dx: float, dy: float) -> tuple[OverlayLine, ...]:
 
 
 def test_new_words_stand_on_the_baseline_of_the_old_ones(drawer: SkiaTextDrawer, picture: Any) -> None:
-    style = replace(STYLE, stroke=Stroke((0, 0, 0), 3.0))
-    old = drawer.layout("page dpb", style, BOX, FRAME).moved(3.25, -2.5)
-    seen = drawer.draw(picture, old)
-    laid = drawer.layout("no tails", style, BOX, FRAME, old_lines=lines_of(old, 1.0, 1.0), seen=seen)
-    assert laid.lines[0].baseline == pytest.approx(old.lines[0].baseline, abs=1.0)
+    old = drawer.layout("page dpb", STYLE, BOX, FRAME).moved(3.25, -2.5)
+    left, top, right, bottom = painted(picture, drawer.draw(picture, old))
+    seen = OverlayLine("page dpb", ((left, top), (right, top), (right, bottom), (left, bottom)), 1.0)
+    laid = drawer.layout("no tails", STYLE, BOX, FRAME, old_lines=(seen,))
+    assert laid.lines[0].baseline == pytest.approx(old.lines[0].baseline, abs=0.6)
     assert laid.center[0] == pytest.approx(old.center[0], abs=0.6)
+
+
+def test_letters_stand_between_pixels_where_the_layout_says(drawer: SkiaTextDrawer, picture: Any) -> None:
+    laid = drawer.layout("HELLO", STYLE, BOX, FRAME)
+
+    def weight_centre(moved: tuple[float, float]) -> Any:
+        ink = drawer.draw(picture, laid.moved(*moved)).astype(float)[..., 0] - GRAY
+        ys, xs = np.indices(ink.shape)
+        return np.array([(ink * xs).sum(), (ink * ys).sum()]) / ink.sum()
+
+    start = weight_centre((0.0, 0.0))
+    for move in ((0.5, 0.0), (0.0, 0.5), (0.25, 0.75)):
+        assert weight_centre(move) - start == pytest.approx(np.array(move), abs=0.13)
+
+
+def test_letters_can_be_spaced(drawer: SkiaTextDrawer, picture: Any) -> None:
+    tight = drawer.layout("wide words", STYLE, BOX, FRAME, max_lines=1)
+    loose = drawer.layout("wide words", replace(STYLE, letter_spacing=0.05), BOX, FRAME, max_lines=1)
+    assert loose.lines[0].width - tight.lines[0].width == pytest.approx(10 * 0.05 * STYLE.size, abs=2)
+    spans = [painted(picture, drawer.draw(picture, laid)) for laid in (tight, loose)]
+    assert (spans[1][2] - spans[1][0]) - (spans[0][2] - spans[0][0]) == pytest.approx(9 * 0.05 * STYLE.size, abs=2)
 
 
 def test_a_slab_keeps_its_place_around_other_words(drawer: SkiaTextDrawer, picture: Any) -> None:

@@ -217,6 +217,51 @@ def test_a_slab_that_the_description_took_for_an_outline_is_erased_whole() -> No
     assert (np.abs(out[20].astype(int) - still)[masks[20] == 0] == 0).mean() > 0.9999
 
 
+def test_outline_and_colour_that_the_description_lacks_are_seen_where_the_text_comes_and_goes() -> None:
+    still = texture(17, HEIGHT, WIDTH)
+    clip = Clip([still] * 30)
+    track = clip.add("WRONGLY SEEN", 10, 20, replace(OUTLINED, stroke=Stroke((0, 60, 0), 6.0)))
+    clip.tracks = [replace(track, style=replace(OUTLINED, stroke=None, fill=(90, 90, 90)))]
+    out, masks, _ = clip.erase()
+    assert (np.abs(out[15].astype(int) - still)[masks[15] == 0] <= 8).all(), "ink outside of the mask"
+    assert psnr(out[15], still, masks[15] > 0) >= 35
+
+
+def test_what_only_looks_like_a_letter_stays_where_nothing_comes_or_goes() -> None:
+    still = texture(18, HEIGHT, WIDTH) // 2
+    cv2.putText(still, "PRINT", (250, 215), cv2.FONT_HERSHEY_DUPLEX, 1.2, (255, 255, 255), 2)
+    clip = Clip([still] * 30)
+    track = clip.add("TEXT", 10, 20)
+    wide = tuple((x + 160.0 * (index in (1, 2)), y) for index, (x, y) in enumerate(track.lines[0].polygon))
+    clip.tracks = [replace(track, lines=(replace(track.lines[0], polygon=wide),))]  # type: ignore[arg-type]
+    _, masks, _ = clip.erase()
+    changed = (np.abs(clip.burned[15].astype(int) - still).max(axis=2) > 0).astype(np.uint8)
+    room = cv2.dilate(changed, np.ones((15, 15), np.uint8))
+    assert (masks[15][room == 0] == 0).all()
+
+
+def test_the_faint_first_frames_of_a_fade_that_the_reader_missed_are_erased() -> None:
+    still = texture(19, HEIGHT, WIDTH)
+    clip = Clip([still] * 30)
+    track = clip.add("FADES IN", 8, 29, entry=Animation("fade", 6))
+    clip.tracks = [replace(track, first_frame=11, entry=Animation("none", 0))]
+    out, masks, _ = clip.erase()
+    for index in (8, 9, 10):
+        assert np.abs(clip.burned[index].astype(int) - still).max() > 20
+        assert psnr(out[index], still, masks[20] > 0) >= 40
+    assert not masks[6].any()
+
+
+def test_letters_that_are_not_typed_yet_are_left_alone() -> None:
+    still = texture(20, HEIGHT, WIDTH)
+    clip = Clip([still] * 40)
+    clip.add("TYPED WORDS", 4, 39, entry=Animation("typed", 22))
+    out, masks, _ = clip.erase()
+    assert 0 < (masks[10] > 0).sum() < 0.6 * (masks[38] > 0).sum()
+    for index in (6, 10, 20, 38):
+        assert np.abs(out[index].astype(int) - still).max() <= 32
+
+
 def test_a_slab_that_goes_leaves_nothing_of_itself() -> None:
     still = texture(8, HEIGHT, WIDTH)
     clip = Clip([still] * 16)

@@ -173,6 +173,7 @@ def test_a_clear_face_readable_texts_and_a_short_clip_are_best() -> None:
         ({"face_share": 0.3}, "on-screen text"),
         ({"face_height": 40.0}, "only 40 pixels"),
         ({"face_yaw": 55.0}, "turns aside up to 55°"),
+        ({"face_wears": ("a full beard", "glasses")}, "wears a full beard and glasses"),
         ({"other_face_share": 0.4}, "Somebody else is seen in 40%"),
         ({"overlay_texts": (), "overlay_confidence": 0.0}, "no on-screen text"),
         ({"overlay_confidence": 0.5}, "on-screen text"),
@@ -195,7 +196,8 @@ def test_an_analysed_source_is_ranked_by_what_was_measured_and_its_texts_are_wor
     ]
     assert ids(ordered(library)) == ["3", "2", "1"]
     assert ids(ordered(library, keyword="flash cards")) == ["3"]
-    assert Measured.from_json(measured().to_json()) == measured()
+    worn = measured(face_wears=("glasses",))
+    assert Measured.from_json(worn.to_json()) == worn
 
 
 def test_equal_scores_are_ordered_by_publication_then_by_id() -> None:

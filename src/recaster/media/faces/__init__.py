@@ -11,11 +11,13 @@ from recaster.media.faces.networks import (
     similarity,
 )
 from recaster.media.faces.persona import Persona, Reference, inspect_reference, prepare_persona
+from recaster.media.faces.session import REACH
 from recaster.media.faces.sheet import face_sheet
-from recaster.media.faces.suitability import Suitability, judge
+from recaster.media.faces.suitability import Suitability, judge, worn
 from recaster.media.faces.swap import FaceSwapper, GeneratorSwapper, MeshSwapper, SwapSession
 
 __all__ = [
+    "REACH",
     "FaceAnalysis",
     "FaceDetector",
     "FaceGenerator",
@@ -40,4 +42,5 @@ __all__ = [
     "judge",
     "prepare_persona",
     "similarity",
+    "worn",
 ]

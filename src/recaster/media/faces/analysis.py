@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from recaster.media.faces.networks import (
     similarity,
 )
 from recaster.media.progress import Progress, silent
-from recaster.media.video import Frame, Image, Shot, VideoFacts, read_frames
+from recaster.media.video import Frame, FrameReader, Image, Shot, VideoFacts, read_frames
 
 DETECT_EVERY = 15
 """Frames between two looks for new faces; a known face is followed in every frame."""
@@ -41,6 +43,9 @@ STILL = 0.002
 """Mean standard deviation of the landmarks in the face's own frame, over the distance between the eyes. Measured: a poster
 under compression 0.0007, the calmest real face 0.0035."""
 TEXTURE = 80
+"""Side of the small textures that are kept of every frame."""
+LOOK_TEXTURE = 160
+"""Side of the one texture kept of a person; a thin rim of glasses is seen in it."""
 _SAMPLES = 5
 _TEXTURES = 12
 _LEAST_TO_JUDGE = 20
@@ -63,7 +68,7 @@ class FaceTrack:
     speaking: float = 0.0
     """Standard deviation of the mouth's opening over the distance between the eyes."""
     texture: Image | None = None
-    """Usual colours in the layout of the mesh, BGR (80, 80, 3)."""
+    """Usual colours in the layout of the mesh, BGR (160, 160, 3)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,6 +163,11 @@ class _Run:
     embeddings: list[Embedding]
     textures: list[Image]
 
+    def points_at(self, frame: int) -> Points | None:
+        """The points in a frame; None outside of the run."""
+        place = frame - self.frames[0] if self.frames else -1
+        return self.points[place] if 0 <= place < len(self.frames) else None
+
     def cut(self, frame: int) -> None:
         """Forget what was seen from a frame on."""
         kept = sum(index < frame for index in self.frames)
@@ -170,11 +180,13 @@ def analyse_faces(
     shots: tuple[Shot, ...],
     models: FaceModels,
     progress: Progress = silent,
+    *,
+    frames: FrameReader = read_frames,
 ) -> FaceAnalysis:
     """Find, follow and tell apart the faces of a clip.
 
-    Faces are looked for at every cut and every `DETECT_EVERY` frames, and followed in between from each frame's points to
-    the next. Who it is is asked again at every look, so that a run cannot slip from one person to another. Runs of one person
+    Faces are looked for at every cut and every `DETECT_EVERY` frames, and followed from each frame's points to the next,
+    and back to where they came into the picture since the look before. Who it is is asked again at every look, so that a run cannot slip from one person to another. Runs of one person
     are joined by likeness, also across cuts. The on-camera person is who is there longest, largest, most central and
     speaking; a face that does not move in itself (a poster, a photograph) only when there is no other.
 
@@ -186,9 +198,11 @@ def analyse_faces(
     starts = {shot.first_frame for shot in shots}
     ended: list[_Run] = []
     alive: list[_Run] = []
-    for frame in read_frames(path):
+    recent: deque[Frame] = deque(maxlen=DETECT_EVERY)
+    for frame in frames(path):
         if frame.index in starts:
             ended, alive = ended + alive, []
+            recent.clear()
         going_on: list[_Run] = []
         for run in alive:
             points, presence = landmarker.near(frame.image, run.points[-1])
@@ -203,10 +217,24 @@ def analyse_faces(
             for box in detector.find(frame.image):
                 points, presence = landmarker.in_box(frame.image, box)
                 if presence >= LEAST_PRESENCE and not any(_same_place(points, run.points[-1]) for run in alive):
-                    alive.append(_Run([frame.index], [points], [], []))
+                    run = _Run([frame.index], [points], [], [])
+                    _follow_back(run, recent, landmarker, [*ended, *alive])
+                    alive.append(run)
             ended, alive = _asked_again(frame, alive, ended, identifier)
+        recent.append(frame)
         progress(frame.index + 1, facts.frame_count)
     return _judged(ended + alive, facts)
+
+
+def _follow_back(run: _Run, recent: Iterable[Frame], landmarker: FaceLandmarker, others: list[_Run]) -> None:
+    """Follow a face that a look has found to the frames since the look before, in which it came into the picture."""
+    for frame in reversed(tuple(recent)):
+        points, presence = landmarker.near(frame.image, run.points[0])
+        seen = (other.points_at(frame.index) for other in others)
+        if presence < LEAST_PRESENCE or any(known is not None and _same_place(points, known) for known in seen):
+            return
+        run.frames.insert(0, frame.index)
+        run.points.insert(0, points)
 
 
 def _asked_again(
@@ -225,7 +253,7 @@ def _asked_again(
         if len(run.embeddings) < _SAMPLES:
             run.embeddings.append(embedding)
         if len(run.textures) < _TEXTURES:
-            run.textures.append(unwrapped(frame.image, points, TEXTURE))
+            run.textures.append(unwrapped(frame.image, points, LOOK_TEXTURE))
         going_on.append(run)
     return ended, going_on
 

@@ -1,14 +1,15 @@
-"""Putting a drawn face into the frame: the mask, matching of sharpness, and blending in two bands."""
+"""Putting a drawn face into the frame: the mask, matching of sharpness and grain, and blending in two bands."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recaster.media.faces.contours import EYES, INNER_LIPS, OVAL
+from recaster.media.faces.contours import BROWS, EYES, INNER_LIPS, OVAL
 from recaster.media.faces.light import filled_texels
 from recaster.media.faces.mesh import Plane
 from recaster.media.video import Image
@@ -18,31 +19,51 @@ MASK = 256
 SHRINK = 0.975
 FEATHER = 0.018
 """Softness of the outer border, over the width of the face."""
+PASSING, PASSING_SPREAD = 0.94, 0.035
+"""Share of the outline at which skin is half one face's and half the other's, and over which part of the width."""
+LID_FEATHER = 0.018
 LOW_BAND = 0.07
 """Spread of the coarse band over the width of the face."""
+GRAIN_SPREAD = 1.0
+"""Pixels; what is finer than that is taken for grain."""
+MOST_GRAIN = 2.0
+"""Grain is cut off at so many of its standard deviations: beyond them it is a line."""
+_FIRST_BLUR = 0.7
+_STRONG_EDGES = 95
 _FACE_SHARE = 0.62
 Picture = NDArray[np.float32]
 
 
-@lru_cache(maxsize=2)
-def face_mask(keep_eyes: bool) -> tuple[Plane, Plane]:
-    """Where the drawn face shows and where its tone does, in the layout of the mesh, 0–1, (256, 256) each.
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceMask:
+    """Where a drawn face shows in the layout of the mesh; planes 0–1, (256, 256)."""
 
-    An oval a little inside the mesh's outline. Where the source's eyes stay, the drawn face leaves out eyes, lids and the
-    inside of the mouth; its tone leaves out only eyeballs and mouth, so that the lids are as dark as the skin around them.
-    """
+    face: Plane
+    """An oval a little inside the mesh's outline."""
+    inside: Plane
+    """Where the inside of the mouth does not stay the source's."""
+    eyes: Plane
+    """Eyes with their lids, which may stay the source's."""
+    eyeballs: Plane
+    """The eyes without their lids: lids are as dark as the skin around them also where they are the source's."""
+
+
+@lru_cache(maxsize=1)
+def face_mask() -> FaceMask:
+    """The mask all faces share."""
     width = _FACE_SHARE * MASK
-    mask = filled_texels(MASK, OVAL, SHRINK)
-    mask = np.asarray(cv2.GaussianBlur(cv2.erode(mask, _disc(FEATHER * width)), (0, 0), FEATHER * width), np.float32)
-    tone = mask.copy()
-    if keep_eyes:
-        mouth = 1 - cv2.GaussianBlur(filled_texels(MASK, INNER_LIPS, 1.0), (0, 0), 0.006 * width)
-        mask *= mouth
-        tone *= mouth
-        for eye in EYES:
-            mask *= 1 - cv2.GaussianBlur(filled_texels(MASK, eye, (1.15, 1.75)), (0, 0), 0.012 * width)
-            tone *= 1 - 0.8 * cv2.GaussianBlur(filled_texels(MASK, eye, 1.0), (0, 0), 0.012 * width)
-    return mask, tone
+    face = filled_texels(MASK, OVAL, SHRINK)
+    face = np.asarray(cv2.GaussianBlur(cv2.erode(face, _disc(FEATHER * width)), (0, 0), FEATHER * width), np.float32)
+    # Skin passes slowly from one face to the other; half of each brow would be seen.
+    slow = cv2.GaussianBlur(filled_texels(MASK, OVAL, PASSING), (0, 0), PASSING_SPREAD * width)
+    for brow in BROWS:
+        slow = np.maximum(slow, cv2.GaussianBlur(filled_texels(MASK, brow, (1.15, 1.5)), (0, 0), 0.02 * width))
+    face *= slow
+    inside = 1 - cv2.GaussianBlur(filled_texels(MASK, INNER_LIPS, 1.0), (0, 0), 0.006 * width)
+    lids = np.maximum(*(filled_texels(MASK, eye, (1.15, 1.75)) for eye in EYES))
+    eyes = np.maximum(*(filled_texels(MASK, eye, 1.0) for eye in EYES))
+    lids, eyes = (cv2.GaussianBlur(one, (0, 0), LID_FEATHER * width) for one in (lids, eyes))
+    return FaceMask(face, *(np.asarray(one, np.float32) for one in (inside, lids, eyes)))
 
 
 def blended(target: Image, face: Picture, mask: Plane, tone: Plane, width: float) -> Image:
@@ -80,18 +101,22 @@ def blended(target: Image, face: Picture, mask: Plane, tone: Plane, width: float
     return np.where(((mask > 0) | (tone > 0))[..., None], changed, target).astype(np.uint8)
 
 
-def fineness(picture: NDArray[np.generic], mask: Plane) -> float:
-    """How fine the picture is where the mask is above one half: variance of its finest band over that of the next.
+def edge_spread(picture: NDArray[np.generic], mask: Plane) -> float:
+    """Softness of the strongest edges where the mask is above one half: the spread in pixels of a blur that made them.
 
-    A ratio of bands and not the finest band alone: a soft, noisy picture of a face has as much fine detail as a sharp one,
-    but its brows, nose and lips tell it.
+    How much an edge loses by one more blur tells how soft it was (Zhuo, Sim 2011). Grain hardly counts: its gradients are
+    below those of brows, lids, nostrils and lips.
     """
     gray = cv2.cvtColor(np.clip(picture, 0, 255).astype(np.uint8), cv2.COLOR_BGR2GRAY).astype(np.float32)
-    near, far = cv2.GaussianBlur(gray, (0, 0), 1.0), cv2.GaussianBlur(gray, (0, 0), 2.5)
+    # A first blur takes the grain away; it is subtracted again.
+    near = cv2.GaussianBlur(gray, (0, 0), _FIRST_BLUR)
+    slopes = [_slope(one) for one in (near, cv2.GaussianBlur(near, (0, 0), 1.0))]
     inside = mask > 0.5
     if not inside.any():
-        return 0.0
-    return float((gray - near)[inside].var() / max(float((near - far)[inside].var()), 1e-3))
+        return 1.0
+    strong = inside & (slopes[0] >= np.percentile(slopes[0][inside], _STRONG_EDGES))
+    ratio = float(np.median(slopes[0][strong] / np.maximum(slopes[1][strong], 1e-3)))
+    return float(np.sqrt(max(1 / max(ratio**2 - 1, 0.05) - _FIRST_BLUR**2, 0.05)))
 
 
 def sharpened(picture: Picture, amount: float) -> Picture:
@@ -103,28 +128,32 @@ def sharpened(picture: Picture, amount: float) -> Picture:
     return picture
 
 
-def noise_level(picture: NDArray[np.generic], mask: Plane) -> float:
-    """Standard deviation of fine noise where the mask is above one half (Immerkaer 1996, with a median against edges)."""
-    gray = cv2.cvtColor(np.clip(picture, 0, 255).astype(np.uint8), cv2.COLOR_BGR2GRAY).astype(np.float32)
-    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    values = np.abs(cv2.filter2D(gray, -1, kernel))[mask > 0.5]
-    return float(np.median(values)) / 0.6745 / 6 if values.size else 0.0
+def grain_of(picture: Image, most: float) -> Picture:
+    """The finest band of a picture, nowhere stronger than `most`: its noise, compression and pores, but no lines.
+
+    It is the footage's own, so it has the right spectrum and moves as everything else in the frame does.
+    """
+    base = picture.astype(np.float32)
+    fine = cv2.subtract(base, cv2.GaussianBlur(base, (0, 0), GRAIN_SPREAD))
+    return np.asarray(np.clip(fine, -most, most, out=fine), np.float32)
 
 
-def grained(picture: Picture, amount: float, frame_index: int) -> Picture:
-    """Add film-like noise of a standard deviation; the same frame gets the same noise."""
-    if amount < 0.1:
-        return picture
-    side = 256
-    noise = np.random.default_rng(frame_index).standard_normal((side, side)).astype(np.float32)
-    soft = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.6), np.float32)
-    soft *= np.float32(amount / float(soft.std()))
-    repeat = (-(-picture.shape[0] // side), -(-picture.shape[1] // side))
-    whole = np.tile(soft, repeat)[: picture.shape[0], : picture.shape[1]]
-    return np.asarray(picture + whole[..., None], np.float32)
+def grain_level(picture: Image, mask: Plane) -> float:
+    """Robust standard deviation of the finest band where the mask is above one half."""
+    gray = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    values = np.abs(gray - cv2.GaussianBlur(gray, (0, 0), GRAIN_SPREAD))[mask > 0.5]
+    return 1.4826 * float(np.median(values)) if values.size else 0.0
 
 
-SHARPNESS_CHOICES = (-1.8, -1.5, -1.2, -1.0, -0.85, -0.7, -0.55, -0.42, 0.0, 0.15, 0.3, 0.45, 0.6)
+def roughness(picture: NDArray[np.generic], mask: Plane) -> float:
+    """Variance of the Laplacian where the mask is above one half."""
+    gray = cv2.cvtColor(np.clip(picture, 0, 255).astype(np.uint8), cv2.COLOR_BGR2GRAY)
+    values = cv2.Laplacian(gray, cv2.CV_32F)[mask > 0.5]
+    return float(values.var()) if values.size else 0.0
+
+
+def _slope(gray: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.magnitude(cv2.Sobel(gray, cv2.CV_32F, 1, 0), cv2.Sobel(gray, cv2.CV_32F, 0, 1)), np.float32)
 
 
 def _disc(radius: float) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ One pass over the clip; it keeps landmarks and small textures, never frames. It 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,19 @@ from numpy.typing import NDArray
 
 from recaster.media.faces.analysis import TEXTURE, FaceTrack
 from recaster.media.faces.hands import HandFinder, HandPoints, hands_mask
-from recaster.media.faces.mesh import Points, Poses, expression, poses_of, texture_map, unwrapped
+from recaster.media.faces.mesh import (
+    Points,
+    Poses,
+    control_points,
+    expression,
+    face_mesh,
+    poses_of,
+    texture_map,
+    unwrapped,
+)
 from recaster.media.faces.occlusion import hidden_share, hidden_texels
 from recaster.media.progress import Progress, silent
-from recaster.media.video import Image, VideoFacts, read_frames
+from recaster.media.video import FrameReader, Image, VideoFacts, read_frames
 
 SMOOTHING_SECONDS = 0.06
 """Spread of the zero-phase filter over time; the face's own movement is not smoothed, only what flow does not confirm."""
@@ -26,6 +36,10 @@ JUMP = 0.12
 """Movement from one frame to the next, over the face's width, that is a cut or too fast to be averaged over."""
 _FLOW_WIDTH = 160.0
 _MOST_DISAGREEMENT = 0.7
+_ANCHORS = 160
+"""Places of movement; those between them go with their neighbours."""
+_ANCHOR_REACH = 0.02
+_LEAST_TRUSTED = 0.3
 _PROBES = 10
 _MOST_HIDDEN_PROBE = 0.06
 
@@ -61,8 +75,6 @@ class FollowedFace:
     expressions: NDArray[np.float32]
     """`mesh.expression` of each row, (n, 5)."""
     probes: tuple[Probe, ...]
-    noise: float
-    """Standard deviation of the brightness noise that changes from frame to frame, 0–255."""
     frame_rate: float
 
     @property
@@ -72,7 +84,13 @@ class FollowedFace:
 
 
 def follow_face(
-    path: Path, track: FaceTrack, facts: VideoFacts, hands: HandFinder | None = None, progress: Progress = silent
+    path: Path,
+    track: FaceTrack,
+    facts: VideoFacts,
+    hands: HandFinder | None = None,
+    progress: Progress = silent,
+    *,
+    frames: FrameReader = read_frames,
 ) -> FollowedFace:
     """Read the clip once and follow a track through it.
 
@@ -86,6 +104,7 @@ def follow_face(
         facts: of the clip.
         hands: finds hands before the face; None leaves it to colour alone.
         progress: counts frames.
+        frames: reads the clip.
 
     Raises:
         MediaInvalid: the clip cannot be decoded.
@@ -99,10 +118,9 @@ def follow_face(
     wanted = set(np.unique(np.linspace(0, count - 1, _PROBES + 2).round().astype(int)[1:-1]).tolist())
     kept: list[tuple[int, Image, NDArray[np.float32]]] = []
     covered = np.zeros((count, TEXTURE, TEXTURE), np.uint8)
-    noise: list[float] = []
     before: tuple[int, Image] | None = None
     last = int(track.frames[-1])
-    for frame in read_frames(path, int(track.frames[0]), last + 1):
+    for frame in frames(path, int(track.frames[0]), last + 1):
         row = rows.get(frame.index)
         if row is not None:
             points = track.landmarks[row]
@@ -112,7 +130,6 @@ def follow_face(
             if before is not None and before[0] == frame.index - 1 and not _jumped(track.landmarks[row - 1], points):
                 flow[row] = _flow(before[1], gray, track.landmarks[row - 1], points)
                 runs[row] = runs[row - 1]
-                noise.append(_noise(before[1], gray, track.landmarks[row - 1], flow[row]))
             else:
                 runs[row] = runs[row - 1] + 1 if row else 0
                 if hands is not None:
@@ -131,10 +148,9 @@ def follow_face(
     shares = hidden_share(hidden)
     clear = tuple(probe for probe in probes if shares[probe.row] <= _MOST_HIDDEN_PROBE)
     expressions = np.stack([expression(one) for one in smooth])
-    steady = float(np.median(noise)) if noise else 0.0
     neutral = _neutral(poses.removed(smooth), expressions)
     return FollowedFace(
-        track.frames, smooth, runs, poses, textures, hidden, neutral, expressions, clear or probes, steady, rate
+        track.frames, smooth, runs, poses, textures, hidden, neutral, expressions, clear or probes, rate
     )
 
 
@@ -180,27 +196,28 @@ def _flow(before: Image, now: Image, points: Points, later: Points) -> NDArray[n
         return own
     scale = min(1.0, _FLOW_WIDTH / max(float(np.ptp(points[:, 0])), 1.0))
     small = [cv2.resize(one[region], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for one in (before, now)]
-    start = np.ascontiguousarray((points[:, :2] - np.array([left, top], np.float32)) * scale)
-    guess = np.ascontiguousarray(start + own * scale)
+    anchors, spread = _anchors()
+    start = np.ascontiguousarray((points[anchors, :2] - np.array([left, top], np.float32)) * scale)
+    guess = np.ascontiguousarray(start + own[anchors] * scale)
     forth, found = _moved(small[0], small[1], start, guess)
     back, returned = _moved(small[1], small[0], forth, start)
     off = np.linalg.norm(back - start, axis=1)
     strayed = np.linalg.norm(forth - guess, axis=1)
     trusted = found & returned & (off < _MOST_DISAGREEMENT) & (strayed < 8)
-    return np.where(trusted[:, None], (forth - start) / scale, own).astype(np.float32)
+    shares = spread * trusted
+    total = shares.sum(axis=1, keepdims=True)
+    seen = shares @ ((forth - start) / scale) / np.maximum(total, 1e-6)
+    return np.where(total > _LEAST_TRUSTED, seen, own).astype(np.float32)
 
 
-def _noise(before: Image, now: Image, points: Points, flow: NDArray[np.float32]) -> float:
-    """How much the finest detail under the landmarks differs from the frame before (Immerkaer's kernel), robustly."""
-    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
-    left, top = np.maximum(points[:, :2].min(axis=0).astype(int) - 4, 0)
-    right, bottom = (points[:, :2] + np.maximum(flow, 0)).max(axis=0).astype(int) + 6
-    values = []
-    for image, places in ((before, points[:, :2]), (now, points[:, :2] + flow)):
-        fine = cv2.filter2D(image[top:bottom, left:right].astype(np.float32), -1, kernel)
-        at = np.ascontiguousarray(np.round(places - np.array([left, top], np.float32)))
-        values.append(cv2.remap(fine, at[:, 0], at[:, 1], cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE))
-    return float(np.median(np.abs(values[0] - values[1])) / 0.6745 / np.sqrt(2))
+@lru_cache(maxsize=1)
+def _anchors() -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The landmarks under which movement is looked for, and how much each of them says of each landmark, (468, anchors)."""
+    anchors = control_points(_ANCHORS)
+    layout = face_mesh().layout[:468]
+    distance = np.linalg.norm(layout[:, None] - layout[anchors][None], axis=-1)
+    shares = np.exp(-((distance / _ANCHOR_REACH) ** 2))
+    return anchors, np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
 
 
 def _moved(

@@ -64,7 +64,7 @@ class FaceGenerator(Protocol):
 
     @property
     def keeps_source_eyes(self) -> bool:
-        """Whether eyes with their lids and the inside of the mouth stay the source's."""
+        """Whether eyes with their lids and the inside of the mouth stay the source's; in small faces open eyes are drawn."""
         ...
 
     def begin(self, persona: Persona, face: FollowedFace) -> GeneratorSession:

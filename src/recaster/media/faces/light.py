@@ -19,33 +19,43 @@ from recaster.media.faces.mesh import Plane, Points, face_mesh, texture_map
 
 ROUNDS = 4
 RIDGE = 0.01
-REST_SHARE = 0.7
-"""How much of the shading that harmonics cannot say (a shadow's edge, a shiny spot) is taken as well."""
-MOST_REST = 0.35
+REST_SPREAD = 0.06
+"""Spread over the texture's side from which on all shading is the source's: a portrait's own light on forehead and nose would
+stand in another scene as pale patches."""
+MOST_REST = 1.0
 MOST_GAIN = 1.3
 """Largest change of log brightness."""
-COLOR_SPREAD = 0.15
+LEAST_FACING = 0.35
+"""Cosine between a surface and the camera's axis from which on its colours are trusted."""
+COLOR_SPREAD = 0.07
 """Width of the colour's low pass over the texture's side."""
-MOST_TINT = 1.6
-"""Largest change of one colour against the brightness."""
+LEAST_COLOR, MOST_COLOR = 0.2, 1.1
+"""Bounds of how much of a texture's own differences of colour is shown."""
 _LUMA = np.array([0.114, 0.587, 0.299], np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Relight:
-    """`picture * gain + black` puts a texture, from which its own black was taken, into the light."""
+    """What puts a texture, from which its own black was taken, into the light and the skin tone of a scene."""
 
-    gain: NDArray[np.float32]
-    """BGR, (s, s, 3)."""
+    gain: Plane
+    """Of brightness, (s, s)."""
+    tone: NDArray[np.float32]
+    """Colour over brightness that skin gets besides `color` of its own, BGR, (s, s, 3)."""
+    color: float
+    """Share of the texture's own colour that is shown: in hazy footage lips and brows differ less from skin."""
     black: NDArray[np.float32]
     """The darkest colour of the scene, BGR, (3,)."""
 
     def applied(self, texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Light a texture of any side, BGR."""
         size = (texture.shape[1], texture.shape[0])
-        gain = cv2.resize(self.gain, size, interpolation=cv2.INTER_LINEAR)
-        lit = cv2.multiply(texture, gain, dtype=cv2.CV_32F)
-        return np.asarray(cv2.add(lit, _scalar(self.black), dtype=cv2.CV_8U), np.uint8)
+        lit_tone = cv2.resize(self.tone * self.gain[..., None], size, interpolation=cv2.INTER_LINEAR)
+        lit_color = cv2.resize(self.gain * np.float32(self.color), size, interpolation=cv2.INTER_LINEAR)
+        bright = luma(texture)
+        lit = cv2.multiply(lit_tone, cv2.merge([bright, bright, bright]))
+        own = cv2.multiply(texture, cv2.merge([lit_color, lit_color, lit_color]), dtype=cv2.CV_32F)
+        return np.asarray(cv2.add(cv2.add(lit, own), _scalar(self.black), dtype=cv2.CV_8U), np.uint8)
 
 
 def black_of(picture: NDArray[np.uint8], points: Points) -> NDArray[np.float32]:
@@ -95,6 +105,15 @@ def harmonics(size: int) -> NDArray[np.float32]:
     nx, ny, nz = normal.T
     terms = [np.ones_like(nx), nx, ny, nz, nx * ny, nx * nz, ny * nz, nx * nx - ny * ny, 3 * nz * nz - 1]
     return np.stack(terms, axis=1).astype(np.float32)
+
+
+def facing_texels(turn: NDArray[np.float32], size: int) -> Plane:
+    """How much of each texel a camera sees of a head turned by a rotation (3, 3), 0–1, (size, size).
+
+    The side turned away lies behind the nose and the other cheek: its colours are those of the background.
+    """
+    toward = harmonics(size)[:, 1:4] @ turn[2]
+    return np.asarray(np.clip(toward / LEAST_FACING, 0, 1).reshape(size, size), np.float32)
 
 
 @lru_cache(maxsize=4)
@@ -184,21 +203,33 @@ def relight(
     shade = (harmonics(size) @ coefficients).reshape(size, size)
     bright, plain = luma(target), luma(own)
     rest = np.log((bright + 3) / (plain + 3)) - shade
-    # Towards its border the face has to meet what lies around it, whatever the harmonics say.
-    border = border_texels(size)
-    taken = low_pass(np.clip(rest, -MOST_REST, MOST_REST)[..., None], weight, 0.12 * size)[..., 0] * REST_SHARE
-    own_edge = weight if edge is None else np.maximum(0.05 * weight, edge * border)
-    met = low_pass(np.clip(rest, -1, 1)[..., None], own_edge, 0.04 * size)[..., 0]
-    shade = np.clip(shade + taken * (1 - border) + met * border, -MOST_GAIN, MOST_GAIN)
-    gain = cv2.GaussianBlur(np.exp(shade).astype(np.float32), (0, 0), 1.0)
-    sigma = COLOR_SPREAD * size
-    tints = []
-    for picture, brightness in ((target, bright), (own, plain)):
-        both = np.dstack([picture.astype(np.float32), brightness])
-        low = low_pass(both, weight, sigma)
-        tints.append((low[..., :3] + 1) / (low[..., 3:] + 1))
-    tint = np.clip(tints[0] / tints[1], 1 / MOST_TINT, MOST_TINT)
-    return Relight(np.asarray(gain[..., None] * tint, np.float32), np.zeros(3, np.float32) if black is None else black)
+    # Towards its border the face has to meet what lies around it, also where the persona's picture shows no skin.
+    known = weight if edge is None else np.maximum(weight, edge * border_texels(size))
+    taken = low_pass(np.clip(rest, -MOST_REST, MOST_REST)[..., None], known, REST_SPREAD * size)[..., 0]
+    shade = np.clip(shade + taken, -MOST_GAIN, MOST_GAIN)
+    gain = np.asarray(cv2.GaussianBlur(np.exp(shade).astype(np.float32), (0, 0), 1.0), np.float32)
+    tints = [
+        low_pass(tint_of(picture), known_tone, COLOR_SPREAD * size)
+        for picture, known_tone in ((target, known), (own, weight))
+    ]
+    color = color_share(target, own, weight)
+    tone = np.asarray(1 + tints[0] - color * (1 + tints[1]), np.float32)
+    return Relight(gain, tone, color, np.zeros(3, np.float32) if black is None else black)
+
+
+def tint_of(texture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Difference of each colour from the brightness, over the brightness; BGR, (s, s, 3)."""
+    bright = np.maximum(luma(texture), 8)[..., None]
+    return np.asarray((texture - bright) / bright, np.float32)
+
+
+def color_share(target: NDArray[np.uint8], own: NDArray[np.uint8], weight: Plane) -> float:
+    """How colourful the skin of `target` is against that of `own`, within bounds."""
+    strengths = [
+        float((np.linalg.norm(tint_of(picture), axis=2) * weight).sum() / max(float(weight.sum()), 1e-6))
+        for picture in (target, own)
+    ]
+    return float(np.clip(strengths[0] / max(strengths[1], 1e-3), LEAST_COLOR, MOST_COLOR))
 
 
 @lru_cache(maxsize=4)

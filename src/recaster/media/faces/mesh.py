@@ -50,6 +50,18 @@ def face_mesh() -> FaceMesh:
         return FaceMesh(archive["shape"], archive["uv"], archive["triangles"], rings)
 
 
+@lru_cache(maxsize=2)
+def control_points(count: int) -> NDArray[np.int32]:
+    """So many landmarks spread evenly over the mesh (farthest first), the oval's every second one among them."""
+    layout = face_mesh().layout[:468]
+    chosen = list(OVAL[::2])
+    distance = np.min(np.linalg.norm(layout[:, None] - layout[chosen][None], axis=-1), axis=1)
+    while len(chosen) < count:
+        chosen.append(int(np.argmax(distance)))
+        distance = np.minimum(distance, np.linalg.norm(layout - layout[chosen[-1]], axis=1))
+    return np.asarray(chosen, np.int32)
+
+
 def with_rings(points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Append the ring points to landmarks of one face, (468, n) → (576, n)."""
     oval = points[list(OVAL)]
@@ -79,18 +91,28 @@ def covered_texels(size: int) -> NDArray[np.bool_]:
     return _texels(size)[2]
 
 
-def unwrapped(picture: NDArray[np.uint8], points: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
-    """Texture of a face: BGR (size, size, 3). Texels beyond the rings are filled with their nearest neighbours' colour."""
+def unwrapped(
+    picture: NDArray[np.uint8], points: NDArray[np.float32], size: int, *, whole: bool = True
+) -> NDArray[np.uint8]:
+    """Texture of a face: BGR (size, size, 3).
+
+    Texels beyond the rings are filled with their nearest neighbours' colour; unless `whole`, they hold anything.
+    """
     spread = float(np.ptp(points[:, 0])) / (0.62 * size)
     source = picture
     if spread > 1.15:
-        # Remapping does not average when it reduces; resizing does.
+        # Remapping does not average when it reduces; resizing does, and by halves it is quick.
         width, height = (max(2, round(side / spread)) for side in (picture.shape[1], picture.shape[0]))
-        source = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        while source.shape[0] >= 4 * height and source.shape[0] % 2 == 0 and source.shape[1] % 2 == 0:
+            half = (source.shape[1] // 2, source.shape[0] // 2)
+            source = np.asarray(cv2.resize(source, half, interpolation=cv2.INTER_AREA), np.uint8)
+        source = np.asarray(cv2.resize(source, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         ratio = np.array([width / picture.shape[1], height / picture.shape[0]], np.float32)
         points = (points[:, :2] + np.float32(0.5)) * ratio - np.float32(0.5)
     x, y = texture_map(points, size)
     texture = cv2.remap(source, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if not whole:
+        return np.asarray(texture, np.uint8)
     return extended(np.asarray(texture, np.uint8), covered_texels(size))
 
 

@@ -12,12 +12,15 @@ from recaster.media.faces.contours import BROWS, LIDS, OUTER_LIPS
 from recaster.media.faces.light import filled_texels, oval_texels
 from recaster.media.faces.mesh import Plane
 
-MOST_HIDDEN = 0.30
+MOST_HIDDEN = 0.5
 """Share of the face from which on the landmarks are a guess and the source's own face stays."""
 _SCALE = np.array([16.0, 7.0, 7.0], np.float32)
 """Differences in L, a and b that count as one."""
 _FROM, _FULL = 1.5, 2.4
 _MOVING = 1.2
+_SOLID, _SOLID_EDGE = 0.5, 0.6
+_RESTLESS_SHARE, _RESTLESS = 50, 2.0
+_STEPS = 48
 _MOST_SAMPLES = 64
 _MEMORY = 1
 """Frames before and after in which what hides the face is taken to be there already and still."""
@@ -32,19 +35,21 @@ def hidden_texels(textures: NDArray[np.uint8], hands: NDArray[np.uint8], runs: N
         runs: uninterrupted run of each row, (n,); nothing is remembered from one to the next.
     """
     size = textures.shape[1]
-    step = max(1, len(textures) // _MOST_SAMPLES)
-    usual = _lab(np.median(textures[::step], axis=0))
+    samples = slice(None, None, max(1, len(textures) // _MOST_SAMPLES))
+    usual = _lab(np.median(textures[samples], axis=0))
     skin, allowance = oval_texels(size, 0.98), _allowance(size)
     opening = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
     closing = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (15, 15))
+    off = np.stack([_difference(texture, usual, allowance) for texture in textures])
+    # What a place does all the time by moving, it may do again.
+    restless = np.percentile(off[samples], _RESTLESS_SHARE, axis=0) / _STEPS
+    least = np.maximum(_SOLID, _RESTLESS * cv2.dilate(restless.astype(np.float32), np.ones((3, 3)))) + 0.5 * allowance
     raw = np.zeros(textures.shape[:3], np.uint8)
-    for row, texture in enumerate(textures):
-        off = _lab(texture) - usual
-        # Light that changes on the whole face is no object.
-        off -= np.median(off[allowance == 0], axis=0)
-        distance = np.linalg.norm(off / _SCALE, axis=2) - allowance
-        sure = (np.clip((distance - _FROM) / (_FULL - _FROM), 0, 1) * skin).astype(np.float32)
+    for row, steps in enumerate(off):
+        distance = steps.astype(np.float32) / _STEPS
+        sure = (np.clip((distance - allowance - _FROM) / (_FULL - _FROM), 0, 1) * skin).astype(np.float32)
         opened = cv2.morphologyEx(sure, cv2.MORPH_OPEN, opening)
+        opened = np.maximum(opened, _solid(distance, least, skin))
         if hands[row].any():
             opened = np.maximum(opened, hands[row].astype(np.float32) / 255)
         if opened.max() > 0:
@@ -63,6 +68,24 @@ def hidden_share(hidden: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Share of the face that is hidden in each row, 0–1, (n,)."""
     oval = oval_texels(hidden.shape[1], 1.0)
     return np.asarray(np.tensordot(hidden.astype(np.float32) / 255, oval, axes=2) / oval.sum(), np.float32)
+
+
+def _difference(texture: NDArray[np.uint8], usual: NDArray[np.float32], allowance: Plane) -> NDArray[np.uint8]:
+    """How far colours are from the usual ones, in `_STEPS` of what counts as one, (s, s)."""
+    off = _lab(texture) - usual
+    # Light that changes on the whole face is no object.
+    off -= np.median(off[allowance == 0], axis=0)
+    return np.asarray(np.clip(_STEPS * np.linalg.norm(off / _SCALE, axis=2), 0, 255), np.uint8)
+
+
+def _solid(distance: Plane, least: Plane, skin: Plane) -> Plane:
+    """Broad patches that differ a little everywhere: an object of the colour of skin. Folds of a smile are narrow."""
+    over = ((distance > least) & (skin > 0)).astype(np.uint8)
+    core = cv2.morphologyEx(over, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7)))
+    if not core.any():
+        return np.zeros(distance.shape, np.float32)
+    near = cv2.dilate(core, np.ones((9, 9), np.uint8))
+    return np.asarray(near * ((distance > _SOLID_EDGE * least) & (skin > 0)), np.float32)
 
 
 @lru_cache(maxsize=2)

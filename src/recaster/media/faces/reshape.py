@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.faces.contours import EYES, INNER_LIPS, LIDS, OVAL
-from recaster.media.faces.mesh import Plane, Points, face_mesh
+from recaster.media.faces.mesh import Plane, Points, control_points, face_mesh
 from recaster.media.video import Image
 
 DEPTH_SHARE = 0.5
@@ -18,7 +18,10 @@ DEPTH_SHARE = 0.5
 REACH = 1.75
 """Where the bend has faded to nothing, as a multiple of the oval."""
 _STILL_RINGS = (1.5, 1.85)
-_CELL = 12
+_HELD_REACH = 0.06
+"""Over the layout's side."""
+_LEAST_CELL, _CELLS = 12, 24
+"""Pixels of a cell of the grid, and cells over the height of a face."""
 _CONTROL_POINTS = 92
 
 
@@ -38,22 +41,38 @@ def shape_offsets(neutral: Points, persona: Points, share: float) -> NDArray[np.
     return np.asarray(offsets, np.float32)
 
 
-def control_points() -> NDArray[np.int32]:
-    """Landmarks spread evenly over the mesh (farthest first), the oval's every second one among them."""
+def held_landmarks(hidden: NDArray[np.uint8], glasses: bool) -> NDArray[np.float32]:
+    """How far each landmark must stay where it is in each row, 0–1, (n, 468), falling smoothly around what stands in front.
+
+    What stands in front of the face, and glasses on it, would bend with the face behind it.
+
+    Args:
+        hidden: what stands in front, 0–255, in the layout of the mesh, (n, s, s).
+        glasses: whether glasses are worn.
+    """
     layout = face_mesh().layout[:468]
-    chosen = list(OVAL[::2])
-    distance = np.min(np.linalg.norm(layout[:, None] - layout[chosen][None], axis=-1), axis=1)
-    while len(chosen) < _CONTROL_POINTS:
-        chosen.append(int(np.argmax(distance)))
-        distance = np.minimum(distance, np.linalg.norm(layout - layout[chosen[-1]], axis=1))
-    return np.asarray(chosen, np.int32)
+    size = hidden.shape[1]
+    held = np.zeros((len(hidden), 468), np.float32)
+    columns, rows = np.clip((layout * size).astype(int), 0, size - 1).T
+    reach = 2 * round(_HELD_REACH * size) + 1
+    for row in np.flatnonzero(hidden.any(axis=(1, 2))):
+        wide = cv2.dilate(hidden[row], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+        held[row] = cv2.GaussianBlur(wide, (0, 0), _HELD_REACH * size)[rows, columns] / np.float32(255)
+    if glasses:
+        top, bottom = float(layout[[105, 334], 1].mean()), float(layout[[50, 280], 1].mean())
+        off = np.maximum(np.maximum(top - layout[:, 1], layout[:, 1] - bottom), 0)
+        held = np.maximum(held, np.exp(-((off / _HELD_REACH) ** 2)).astype(np.float32))
+    # What is moved as a whole is held as a whole.
+    for group in (*(list(eye) + list(lids) for eye, lids in zip(EYES, LIDS, strict=True)), list(INNER_LIPS)):
+        held[:, group] = held[:, group].max(axis=1, keepdims=True)
+    return held
 
 
 class Reshaper:
     """Bends crops of one clip."""
 
     def __init__(self) -> None:
-        self._controls = control_points()
+        self._controls = control_points(_CONTROL_POINTS)
 
     def bend(self, image: Image, points: Points, target: Points) -> Image:
         """Move the picture under `points` to `target`; beyond `REACH` times the oval every pixel stays the same.
@@ -68,9 +87,10 @@ class Reshaper:
         moved = np.concatenate([(points - target)[self._controls, :2], np.zeros_like(rings)]).astype(np.float64)
         size = float(np.ptp(oval[:, 1]))
         height, width = image.shape[:2]
+        cell = max(_LEAST_CELL, round(size / _CELLS))
         rows, columns = np.meshgrid(
-            np.arange(0, height + _CELL, _CELL, dtype=np.float32),
-            np.arange(0, width + _CELL, _CELL, dtype=np.float32),
+            np.arange(0, height + cell, cell, dtype=np.float32),
+            np.arange(0, width + cell, cell, dtype=np.float32),
             indexing="ij",
         )
         grid = np.stack([columns.ravel(), rows.ravel()], axis=1)
@@ -80,7 +100,7 @@ class Reshaper:
         fine = np.asarray(
             cv2.warpAffine(
                 shift,
-                np.array([[1 / _CELL, 0, 0], [0, 1 / _CELL, 0]]),
+                np.array([[1 / cell, 0, 0], [0, 1 / cell, 0]]),
                 (width, height),
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             ),

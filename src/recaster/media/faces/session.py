@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from recaster.errors import FaceUnsuitable
+from recaster.media.faces.analysis import TEXTURE
 from recaster.media.faces.blend import (
-    SHARPNESS_CHOICES,
+    MASK,
+    MOST_GRAIN,
     blended,
+    edge_spread,
     face_mask,
-    fineness,
-    grained,
-    noise_level,
+    grain_level,
+    grain_of,
+    roughness,
     sharpened,
 )
+from recaster.media.faces.contours import EYES
 from recaster.media.faces.expressions import shape_at_rest
-from recaster.media.faces.follow import FollowedFace
-from recaster.media.faces.generator import FaceGenerator, FaceView
-from recaster.media.faces.light import skin_texels
+from recaster.media.faces.follow import FollowedFace, gaussian_in_time
+from recaster.media.faces.generator import FaceGenerator, FaceView, Picture
+from recaster.media.faces.light import filled_texels, luma, skin_texels
 from recaster.media.faces.mesh import Plane, Points, drawn_from_layout, layout_map, unwrapped
 from recaster.media.faces.occlusion import MOST_HIDDEN, hidden_share
 from recaster.media.faces.persona import Persona
-from recaster.media.faces.reshape import Reshaper, shape_offsets
-from recaster.media.faces.suitability import MOST_YAW, kept_texels, look_of
+from recaster.media.faces.reshape import Reshaper, held_landmarks, shape_offsets
+from recaster.media.faces.suitability import MOST_YAW, hair_over_turns, kept_texels, look_of
 from recaster.media.video import Image
 
 FADE_SECONDS = 0.17
@@ -35,9 +40,32 @@ LEAST_WIDTH = 34.0
 """Pixels; a smaller face is left as it is."""
 SMALL_WIDTH = 130.0
 """Pixels; narrower faces are never sharpened."""
-_MARGIN = 0.46
+SHARPENINGS = (0.15, 0.3, 0.45, 0.6)
+MOST_BLUR = 2.5
+MOST_MATCHED = 4
+"""Frames of which sharpness and grain are measured."""
+REACH = 0.46
 """Of the face's size around it: everything that may change lies in this crop."""
 _VIEW_MARGIN = 0.18
+_SKIN_SPREAD = 0.008
+_EYEBALL_TONE = 0.8
+_EYES_FROM_WIDTH, _EYES_TO_WIDTH = 100.0, 160.0
+_EYES_YAW = 22.0
+_UNUSUAL, _USUAL = 0.65, 0.9
+_AWAKE_FROM, _AWAKE = 0.1, 0.3
+_MOST_OWN_EYES = 0.9
+_EYE_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What a generator sees of one frame, and where, 0–1 in its pixels, what may change."""
+
+    view: FaceView
+    mask: Plane
+    tone: Plane
+    skin: Plane
+    """Skin without brows, eyes, lips and nostrils."""
 
 
 class BlendedSession:
@@ -51,20 +79,28 @@ class BlendedSession:
                 f"The face on camera is turned more than {MOST_YAW:.0f}° to the side, narrower than {LEAST_WIDTH:.0f} "
                 f"pixels or hidden by more than {100 * MOST_HIDDEN:.0f} % all the time. Pick another source."
             )
-        usual = np.median(face.textures[:: max(1, len(face.frames) // 48)], axis=0).astype(np.uint8)
-        first = persona.references[0]
-        worn = look_of(unwrapped(first.image, first.landmarks, usual.shape[0]))
-        kept = np.round(255 * kept_texels(usual, look_of(usual), worn)).astype(np.uint8)
-        if kept.any():
-            face = replace(face, hidden=np.maximum(face.hidden, kept))
-            self._face = face
+        seen = [unwrapped(probe.image, probe.points, MASK, whole=False) for probe in face.probes]
+        usual, first = np.median(seen, axis=0).astype(np.uint8), persona.references[0]
+        look, worn = look_of(usual), look_of(unwrapped(first.image, first.landmarks, MASK, whole=False))
+        self._kept = kept_texels(usual, look, worn)
+        self._held = held_landmarks(face.hidden, look.glasses)
+        hair = hair_over_turns(face.textures, face.poses.degrees[:, 0])
+        self._hidden = np.maximum(face.hidden, hair)
+        small = np.round(255 * cv2.resize(self._kept, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA))
+        face = replace(face, hidden=np.maximum(self._hidden, small.astype(np.uint8)))
         self._rows = {int(frame): row for row, frame in enumerate(face.frames)}
         self._offsets = shape_offsets(shape_at_rest(persona, face), persona.shape, generator.shape_transfer)
         self._reshaper = Reshaper()
         self._generator = generator.begin(persona, face)
-        self._mask, self._tone = face_mask(generator.keeps_source_eyes)
+        self._mask = face_mask()
+        self._skin = cv2.GaussianBlur(skin_texels(MASK), (0, 0), _SKIN_SPREAD * MASK)
+        # A generator that draws eyes and teeth in the source's expression keeps all of its own.
+        self._own_mouth = not generator.keeps_source_eyes
+        self._own_eyes = (
+            own_eyes(persona, face) if generator.keeps_source_eyes else np.ones(len(face.frames), np.float32)
+        )
         self._swapped = 0
-        self._sharpening, self._grain = self._matched_texture()
+        self._sharpening, self._most_grain, self._grain = self._matched_texture()
 
     @property
     def swapped_frames(self) -> int:
@@ -77,7 +113,7 @@ class BlendedSession:
         if row is None or self._alpha[row] <= 0:
             return image
         points = self._face.points[row]
-        left, top, right, bottom = _region(points, image, _MARGIN)
+        left, top, right, bottom = _region(points, image, REACH)
         if right - left < 16 or bottom - top < 16:
             return image
         crop = image[top:bottom, left:right]
@@ -88,53 +124,125 @@ class BlendedSession:
         return result
 
     def _swapped_crop(self, crop: Image, points: Points, row: int, alpha: float) -> Image:
-        offset = self._face.poses.carried(row, self._offsets) * np.float32(alpha)
+        moved = self._offsets * (1 - self._held[row])[:, None]
+        offset = self._face.poses.carried(row, moved) * np.float32(alpha)
         target = points + offset
         bent = self._reshaper.bend(crop, points, target) if np.abs(offset[:, :2]).max() > 0.2 else crop.copy()
         left, top, right, bottom = _region(target, bent, _VIEW_MARGIN)
-        view, mask, tone = self._view(bent[top:bottom, left:right], target - np.array([left, top, 0], np.float32), row)
+        seen = self._seen(bent[top:bottom, left:right], target - np.array([left, top, 0], np.float32), row)
+        view = seen.view
         drawn = self._generator.generate(view)
-        picture = grained(sharpened(drawn.picture, self._sharpening), self._grain, int(self._face.frames[row]))
-        width = float(np.ptp(points[:, 0]))
-        bent[top:bottom, left:right] = blended(
-            view.image, picture, mask * drawn.coverage * np.float32(alpha), tone * np.float32(alpha), width
-        )
+        box = _shown(seen.mask)
+        place = view.image[box]
+        picture = sharpened(drawn.picture[box], self._sharpening)
+        if self._grain > 0.02:
+            picture = picture + grain_of(place, self._most_grain) * (self._grain * seen.skin[box])[..., None]
+        width, share = float(np.ptp(points[:, 0])), np.float32(alpha)
+        mask, tone = seen.mask[box] * drawn.coverage[box] * share, seen.tone[box] * share
+        bent[top:bottom, left:right][box] = blended(place, picture, mask, tone, width)
         return bent
 
-    def _view(self, image: Image, points: Points, row: int) -> tuple[FaceView, Plane, Plane]:
-        """What the generator sees, and the masks of face and tone in its pixels."""
+    def _seen(self, image: Image, points: Points, row: int) -> _Seen:
+        """What the generator sees, and the masks in its pixels."""
         layout, on_mesh = layout_map(points, image.shape[:2])
         view = FaceView(image, points, layout, on_mesh, row)
-        hidden = cv2.resize(self._face.hidden[row], self._mask.shape, interpolation=cv2.INTER_LINEAR)
-        clear = 1 - hidden.astype(np.float32) / 255
-        mask, tone = cv2.split(drawn_from_layout(cv2.merge([self._mask * clear, self._tone * clear]), layout))
-        return view, np.asarray(mask * on_mesh, np.float32), np.asarray(tone * on_mesh, np.float32)
+        hidden = cv2.resize(self._hidden[row], (MASK, MASK), interpolation=cv2.INTER_LINEAR)
+        shown = (1 - hidden.astype(np.float32) / 255) * (1 - self._kept) * self._mask.face
+        if not self._own_mouth:
+            shown *= self._mask.inside
+        left = np.float32(1 - self._own_eyes[row])
+        mask, tone = shown * (1 - left * self._mask.eyes), shown * (1 - _EYEBALL_TONE * left * self._mask.eyeballs)
+        planes = drawn_from_layout(cv2.merge([mask, tone, self._skin]), layout)
+        mask, tone, skin = cv2.split(planes * on_mesh[..., None].astype(np.float32))
+        return _Seen(view, *(np.asarray(plane, np.float32) for plane in (mask, tone, skin)))
 
-    def _matched_texture(self) -> tuple[float, float]:
-        """One sharpening (or blur) and one strength of grain for the clip, so that drawn skin is as fine as the source's."""
-        chosen, grains = [], []
-        # A small face has no detail to bring out: sharpening would only make it hard.
-        choices = [one for one in SHARPNESS_CHOICES if one <= 0 or self._face.width > SMALL_WIDTH]
-        for probe in self._face.probes:
-            if self._alpha[probe.row] <= 0:
-                continue
-            view, mask, _ = self._view(probe.image, probe.points, probe.row)
-            skin = mask * drawn_from_layout(skin_texels(self._mask.shape[0]), view.layout)
+    def _matched_texture(self) -> tuple[float, float, float]:
+        """Sharpening (or blur), strongest grain and share of the source's grain for the clip.
+
+        Drawn edges become as soft as the source's, and drawn skin as rough as its skin.
+        """
+        chosen, levels, shares = [], [], []
+        usable = [probe for probe in self._face.probes if self._alpha[probe.row] > 0]
+        for probe in usable[:: max(1, -(-len(usable) // MOST_MATCHED))]:
+            seen = self._seen(probe.image, probe.points, probe.row)
+            view, mask, skin = seen.view, seen.mask, seen.mask * seen.skin
             if (skin > 0.5).sum() < 100:
                 continue
             drawn = self._generator.generate(view).picture
-            # Only noise that moves from frame to frame: grain on a still picture would glitter.
-            seen = min(noise_level(view.image, skin), self._face.noise)
-            missing = seen**2 - noise_level(drawn, skin) ** 2
-            grain = float(np.sqrt(max(0.0, missing)))
-            wanted = fineness(view.image, mask)
-            off = [
-                abs(np.log((fineness(grained(sharpened(drawn, amount), grain, 0), mask) + 1e-3) / (wanted + 1e-3)))
-                for amount in choices
-            ]
-            chosen.append(choices[int(np.argmin(off))])
-            grains.append(grain)
-        return (float(np.median(chosen)), float(np.median(grains))) if chosen else (0.0, 0.0)
+            amount = self._sharpening_for(drawn, mask, edge_spread(view.image, mask))
+            level = grain_level(view.image, skin)
+            picture = sharpened(drawn, amount)
+            grain = grain_of(view.image, MOST_GRAIN * level)
+            rough, wanted = roughness(picture, skin), roughness(view.image, skin)
+            more = roughness(picture + grain, skin) - rough
+            chosen.append(amount)
+            levels.append(level)
+            shares.append(float(np.sqrt(np.clip((wanted - rough) / max(more, 1e-3), 0, 1))))
+        if not chosen:
+            return 0.0, 0.0, 0.0
+        return float(np.median(chosen)), MOST_GRAIN * float(np.median(levels)), float(np.median(shares))
+
+    def _sharpening_for(self, drawn: Picture, mask: Plane, wanted: float) -> float:
+        """What brings the edges of a drawn face to a spread."""
+        have = edge_spread(drawn, mask)
+        if have <= wanted:
+            return -min(MOST_BLUR, float(np.sqrt(wanted**2 - have**2)))
+        # A small face has no detail to bring out: sharpening would only make it hard.
+        if self._face.width <= SMALL_WIDTH:
+            return 0.0
+        off = [abs(edge_spread(sharpened(drawn, amount), mask) - wanted) for amount in (0.0, *SHARPENINGS)]
+        return (0.0, *SHARPENINGS)[int(np.argmin(off))]
+
+
+def _shown(mask: Plane) -> tuple[slice, slice]:
+    """Rows and columns in which a face shows, with a little around them."""
+    edges = []
+    for axis in (1, 0):
+        used = np.flatnonzero(mask.max(axis=axis) > 0)
+        low, high = (int(used[0]), int(used[-1])) if used.size else (0, 0)
+        edges.append(slice(max(0, low - 4), high + 5))
+    return edges[0], edges[1]
+
+
+def own_eyes(persona: Persona, face: FollowedFace) -> NDArray[np.float32]:
+    """How much of the persona's own eyes shows in each row, 0–1.
+
+    In a small face a gaze is hardly seen, but the eyes are most of what tells who it is. Wherever they do not look as they
+    usually do (closed, looking elsewhere) or are seen from the side, and in all large faces, they stay the source's. It is
+    asked of the picture: landmarks hardly close.
+    """
+    size = np.clip((_EYES_TO_WIDTH - face.width) / (_EYES_TO_WIDTH - _EYES_FROM_WIDTH), 0, 1)
+    if size == 0:
+        return np.zeros(len(face.frames), np.float32)
+    first = persona.references[0]
+    drawn = luma(unwrapped(first.image, first.landmarks, TEXTURE))
+    usual = luma(np.median(face.textures[:: max(1, len(face.frames) // 48)], axis=0))
+    # Who looks down all the time must not stare.
+    awake = np.clip((_likeness_of_eyes(usual, drawn) - _AWAKE_FROM) / (_AWAKE - _AWAKE_FROM), 0, 1)
+    alike = np.array([_likeness_of_eyes(luma(texture), usual) for texture in face.textures])
+    as_usual = np.clip((alike - _UNUSUAL) / (_USUAL - _UNUSUAL), 0, 1)
+    turned = np.clip((MOST_YAW - np.abs(face.poses.degrees[:, 0])) / (MOST_YAW - _EYES_YAW), 0, 1)
+    share = np.asarray(_MOST_OWN_EYES * size * awake * turned * as_usual, np.float32)
+    for run in np.unique(face.runs):
+        own = face.runs == run
+        share[own] = gaussian_in_time(share[own], max(0.5, _EYE_SECONDS * face.frame_rate))
+    return share
+
+
+def _likeness_of_eyes(one: Plane, other: Plane) -> float:
+    """Mean correlation of the brightness of both eyes in two small textures."""
+    found = [_correlation(one[inside], other[inside]) for inside in _eye_texels()]
+    return float(np.mean(found))
+
+
+@lru_cache(maxsize=1)
+def _eye_texels() -> tuple[NDArray[np.bool_], ...]:
+    return tuple(filled_texels(TEXTURE, eye, 1.0) > 0 for eye in EYES)
+
+
+def _correlation(one: Plane, other: Plane) -> float:
+    off = one - one.mean(), other - other.mean()
+    return float((off[0] * off[1]).sum() / max(float(np.sqrt((off[0] ** 2).sum() * (off[1] ** 2).sum())), 1e-6))
 
 
 def presence(face: FollowedFace) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from recaster.media.faces.persona import Persona
 from recaster.media.faces.session import BlendedSession
 from recaster.media.faces.texture import TextureGenerator
 from recaster.media.progress import Progress, silent
-from recaster.media.video import Image, VideoFacts
+from recaster.media.video import FrameReader, Image, VideoFacts, read_frames
 
 
 class SwapSession(Protocol):
@@ -38,9 +38,18 @@ class FaceSwapper(Protocol):
     """Puts a persona's face on the on-camera person of a clip."""
 
     def begin(
-        self, persona: Persona, analysis: FaceAnalysis, facts: VideoFacts, path: Path, progress: Progress = silent
+        self,
+        persona: Persona,
+        analysis: FaceAnalysis,
+        facts: VideoFacts,
+        path: Path,
+        progress: Progress = silent,
+        *,
+        frames: FrameReader = read_frames,
     ) -> SwapSession:
-        """Learn what is needed of the clip at `path`; it is read once.
+        """Learn what is needed of the clip at `path`; it is read once, with `frames`.
+
+        Give frames without the text that stands before the face, or it is taken for the face's own colours.
 
         Raises:
             NoFaceFound, FaceUnsuitable: there is no face that can be swapped.
@@ -58,14 +67,21 @@ class GeneratorSwapper:
         self._generator = generator
 
     def begin(
-        self, persona: Persona, analysis: FaceAnalysis, facts: VideoFacts, path: Path, progress: Progress = silent
+        self,
+        persona: Persona,
+        analysis: FaceAnalysis,
+        facts: VideoFacts,
+        path: Path,
+        progress: Progress = silent,
+        *,
+        frames: FrameReader = read_frames,
     ) -> SwapSession:
         """Follow the on-camera person through the clip and prepare the generator."""
         track = analysis.require_on_camera()
         hands = None
         if self._models.hand_detector is not None and self._models.hand_landmarks is not None:
             hands = HandFinder(self._models.hand_detector, self._models.hand_landmarks)
-        face = follow_face(path, track, facts, hands, progress)
+        face = follow_face(path, track, facts, hands, progress, frames=frames)
         return BlendedSession(persona, face, self._generator)
 
 

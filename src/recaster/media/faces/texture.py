@@ -6,6 +6,8 @@ light, and drawn through the mesh in one remap. Detail comes from the persona, l
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,9 @@ from recaster.media.faces.expressions import reference_weights
 from recaster.media.faces.follow import FollowedFace, gaussian_in_time
 from recaster.media.faces.generator import FaceView, GeneratedFace
 from recaster.media.faces.light import (
+    REST_SPREAD,
     black_of,
+    facing_texels,
     filled_texels,
     fit_brightness,
     low_pass,
@@ -34,22 +38,30 @@ from recaster.media.video import Image
 LEAST_SIDE, MOST_SIDE = 96, 768
 FACE_SHARE = 0.62
 """Width of a face over the side of its texture."""
-COLOR_DETAIL = 0.6
+COLOR_DETAIL = 0.25
 """How much of the persona's own differences of colour on skin is kept; lips keep theirs."""
 BANDS = (1.2, 3.0, 8.0)
 """Spreads in texels of a 448 texture at which detail is split."""
-LEAST_DETAIL, MOST_DETAIL = 0.5, 1.1
-LEAST_CONTRAST, FREE_CONTRAST = 0.5, 1.3
+MOST_MATCHED = 4
+"""Frames of which detail is measured."""
+LEAST_DETAIL, MOST_DETAIL = 0.8, 1.3
+LEAST_CONTRAST, FREE_CONTRAST = 0.5, 1.65
 """The persona's brows may be so much darker against skin than the source's are, and are never weakened further than to the
 least share."""
+PLAIN_FROM = (0.76, 0.84)
+"""Shares of the outline, sideways and up, from which outwards the persona's skin keeps only what is finer than `PORES` of
+the side and weaker than `MOST_PORES` levels."""
+PORES, MOST_PORES = 0.008, 5.0
+SKIN_BREADTH = 0.4
+"""Power that makes likeness to skin more generous: light on one side of a face is of another colour than on the other."""
 LIGHT_SMOOTHING_SECONDS = 0.09
-LEAST_WEIGHT = 0.01
+LEAST_WEIGHT = 0.03
 
 
 class TextureGenerator:
     """`FaceGenerator` by textures."""
 
-    shape_transfer = 0.95
+    shape_transfer = 1.1
     keeps_source_eyes = True
 
     def begin(self, persona: Persona, face: FollowedFace) -> TextureSession:
@@ -72,7 +84,7 @@ class TextureSession:
         weights = weights[:, :, shown]
         self._weights = weights / weights.sum(axis=2, keepdims=True)
         kept = [persona.references[index] for index in shown]
-        evened = _evened([_bare(unwrapped(one.image, one.landmarks, self._side)) for one in kept])
+        evened = _evened([_bare(unwrapped(one.image, one.landmarks, self._side, whole=False)) for one in kept])
         gains = _detail_gains(evened[0], face, self._side)
         own_black = black_of(first.image, first.landmarks)
         usual = np.median(face.textures[:: _every(face)], axis=0).astype(np.uint8)
@@ -80,9 +92,8 @@ class TextureSession:
         depth = float(np.clip(depth, LEAST_CONTRAST, 1))
         self._textures = [_softened(without_black(_toned(one, gains), own_black), depth) for one in evened]
         self._small = np.stack([_reduced(one) for one in self._textures]).astype(np.float32)
-        self._upper = {size: _upper_half(size) for size in (self._side, TEXTURE)}
-        self._skin = skin_texels(TEXTURE) * skin_likeness(_reduced(evened[0])) * skin_likeness(usual)
-        self._edge = skin_likeness(usual) * oval_texels(TEXTURE, 1.03)
+        self._own_skin = skin_texels(TEXTURE) * skin_likeness(_reduced(evened[0])) ** SKIN_BREADTH
+        self._skin = np.stack([np.round(255 * skin_likeness(one)).astype(np.uint8) for one in face.textures])
         self._light = self._lights()
 
     def generate(self, view: FaceView) -> GeneratedFace:
@@ -93,32 +104,43 @@ class TextureSession:
             self._weight(view.row),
             self._light[view.row],
             self._black,
-            self._edge * self._clear(view.row),
+            self._seen_skin(view.row) * oval_texels(TEXTURE, 1.03),
         ).applied(self._mixed(view.row))
         picture = drawn_from_layout(lit, view.layout)
         return GeneratedFace(picture.astype(np.float32), view.on_mesh.astype(np.float32))
 
     def _mixed(self, row: int) -> Image:
-        halves = []
-        for weights in self._weights[:, row]:
-            shown = np.flatnonzero(weights > LEAST_WEIGHT)
-            share = weights[shown] / weights[shown].sum()
-            total = self._textures[shown[0]].astype(np.float32) * share[0]
-            for index, weight in zip(shown[1:], share[1:], strict=True):
-                cv2.accumulate(self._textures[index] * weight, total)
-            halves.append(total)
-        return _joined(halves[0], halves[1], self._upper[self._side])
+        """Texture of a frame, uint8: above the nose's bridge by the brows' weights, below its tip by the mouth's."""
+        side = self._side
+        top, bottom = _nose_rows(side)
+        upper = self._blend(row, 0, slice(0, bottom))
+        lower = self._blend(row, 1, slice(top, side))
+        share = _upper_half(side)[top:bottom]
+        between = cv2.add(lower[: bottom - top], cv2.multiply(share, upper[top:] - lower[: bottom - top]))
+        return np.concatenate([upper[:top], between, lower[bottom - top :]]).round().astype(np.uint8)
+
+    def _blend(self, row: int, half: int, rows: slice) -> NDArray[np.float32]:
+        weights = self._weights[half, row]
+        shown = np.flatnonzero(weights > LEAST_WEIGHT)
+        share = weights[shown] / weights[shown].sum()
+        total = self._textures[shown[0]][rows].astype(np.float32) * share[0]
+        for index, weight in zip(shown[1:], share[1:], strict=True):
+            cv2.scaleAdd(self._textures[index][rows].astype(np.float32), float(weight), total, total)
+        return np.asarray(total, np.float32)
 
     def _own(self, row: int) -> Image:
         upper, lower = (np.tensordot(weights, self._small, axes=1) for weights in self._weights[:, row])
-        return _joined(upper, lower, self._upper[TEXTURE])
+        return np.asarray(lower + _upper_half(TEXTURE) * (upper - lower)).round().astype(np.uint8)
 
     def _weight(self, row: int) -> Plane:
-        return np.asarray(self._skin * self._clear(row), np.float32)
+        """Where both faces show skin, 0–1."""
+        return np.asarray(self._own_skin * self._seen_skin(row) ** SKIN_BREADTH, np.float32)
 
-    def _clear(self, row: int) -> Plane:
-        """Where nothing stands before the face, 0–1."""
-        return np.asarray(1 - self._face.hidden[row].astype(np.float32) / 255, np.float32)
+    def _seen_skin(self, row: int) -> Plane:
+        """Where the source shows skin in a frame and nothing stands before it, 0–1."""
+        clear = 1 - self._face.hidden[row].astype(np.float32) / 255
+        likely = self._skin[row].astype(np.float32) / 255
+        return np.asarray(likely * clear * facing_texels(self._face.poses.turn[row], TEXTURE), np.float32)
 
     def _lights(self) -> NDArray[np.float32]:
         """Coefficients of the light in each row, smooth in time within a run."""
@@ -145,18 +167,20 @@ def _every(face: FollowedFace) -> int:
     return max(1, len(face.frames) // 48)
 
 
-def _upper_half(size: int) -> Plane:
-    """1 at the brows, 0 at the mouth, smooth between; (size, size, 1)."""
+def _nose_rows(size: int) -> tuple[int, int]:
+    """Rows between which the upper half of a face passes into the lower."""
     layout = face_mesh().layout
-    top, bottom = float(layout[168, 1]), float(layout[4, 1])
-    rows = (np.arange(size, dtype=np.float32) + 0.5) / size
+    return int(float(layout[168, 1]) * size), int(float(layout[4, 1]) * size) + 1
+
+
+@lru_cache(maxsize=4)
+def _upper_half(size: int) -> Plane:
+    """1 at the brows, 0 at the mouth, smooth between; (size, size, 3)."""
+    top, bottom = _nose_rows(size)
+    rows = np.arange(size, dtype=np.float32) + 0.5
     share = np.clip((bottom - rows) / (bottom - top), 0, 1)
     share = share * share * (3 - 2 * share)
     return np.ascontiguousarray(np.broadcast_to(share[:, None, None], (size, size, 3)), np.float32)
-
-
-def _joined(upper: NDArray[np.float32], lower: NDArray[np.float32], share: Plane) -> Image:
-    return np.asarray(cv2.add(lower, cv2.multiply(share, upper - lower), dtype=cv2.CV_8U), np.uint8)
 
 
 def _bare(texture: Image) -> Image:
@@ -171,7 +195,9 @@ def _bare(texture: Image) -> Image:
     reaches = np.arange(0.80, 0.98, 0.02, dtype=np.float32)
     places = (middle + (oval - middle) * reaches[:, None, None]).round().astype(int).clip(0, side - 1)
     bright = cv2.GaussianBlur(luma(texture), (0, 0), 0.008 * side)
-    likely = cv2.GaussianBlur(skin_likeness(texture), (0, 0), 0.01 * side)
+    small = _reduced(texture) if side > 4 * TEXTURE else texture
+    likely = cv2.GaussianBlur(skin_likeness(small), (0, 0), 0.01 * small.shape[0])
+    likely = np.asarray(cv2.resize(likely, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
     usual = float(np.median(bright[skin_texels(side) > 0]))
     rows, columns = places[..., 1], places[..., 0]
     # Beside the eyes and above no skin is half as dark as the cheeks: that is hair. A jaw may be.
@@ -189,7 +215,23 @@ def _bare(texture: Image) -> Image:
     # Fade from one to the other, or the last dark pixels would stand there as a line.
     soft = np.clip(2 * cv2.GaussianBlur(kept.astype(np.float32), (0, 0), 0.02 * side) - 1, 0, 1)[..., None]
     beyond = extended(texture, kept > 0)
-    return np.asarray(np.round(texture * soft + beyond * (1 - soft)), np.uint8)
+    return _plain_at_border(np.asarray(np.round(texture * soft + beyond * (1 - soft)), np.uint8))
+
+
+def _plain_at_border(texture: Image) -> Image:
+    """Take middle detail away towards the outline: a portrait's own side light would be drawn there as lines."""
+    side = texture.shape[0]
+    small = np.asarray(_reduced(texture), np.float32)
+    low = low_pass(small, oval_texels(TEXTURE, 1.05), REST_SPREAD * TEXTURE)
+    low = np.asarray(cv2.resize(low, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+    middle = cv2.GaussianBlur(texture, (0, 0), PORES * side).astype(np.float32)
+    inside = np.asarray(cv2.GaussianBlur(filled_texels(side, OVAL, PLAIN_FROM), (0, 0), 0.04 * side), np.float32)
+    for brow in BROWS:
+        own = np.asarray(cv2.GaussianBlur(filled_texels(side, brow, (1.1, 1.3)), (0, 0), 0.01 * side), np.float32)
+        inside = np.maximum(inside, own)
+    pores = np.clip(texture - middle, -MOST_PORES, MOST_PORES)
+    share = inside[..., None]
+    return np.asarray(np.clip(np.round(texture * share + (low + pores) * (1 - share)), 0, 255), np.uint8)
 
 
 def _evened(textures: list[Image]) -> list[Image]:
@@ -218,7 +260,7 @@ def _detail_gains(texture: Image, face: FollowedFace, side: int) -> tuple[float,
     own_skin = (skin * skin_likeness(texture)) > 0.4
     own = [_spread(band[own_skin]) for band in _bands(luma(texture))[:-1]]
     seen = []
-    for probe in face.probes:
+    for probe in face.probes[:: max(1, -(-len(face.probes) // MOST_MATCHED))]:
         theirs = unwrapped(probe.image, probe.points, side)
         their_skin = (skin * skin_likeness(theirs)) > 0.4
         if their_skin.sum() > 50:
@@ -234,8 +276,9 @@ def _brow_depth(texture: Image, black: NDArray[np.float32]) -> float:
     bright = luma(without_black(texture, black))
     size = texture.shape[0]
     usual = float(np.median(bright[skin_texels(size) > 0]))
-    brows = np.maximum(*(filled_texels(size, brow, 1.0) for brow in BROWS)) > 0
-    return max(1 - float(np.percentile(bright[brows], 15)) / max(usual, 1.0), 0.05)
+    # The paler of both: over the other one hair may fall.
+    darkest = max(float(np.percentile(bright[filled_texels(size, brow, 1.0) > 0], 15)) for brow in BROWS)
+    return max(1 - darkest / max(usual, 1.0), 0.05)
 
 
 def _softened(texture: Image, depth: float) -> Image:

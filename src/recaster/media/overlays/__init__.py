@@ -1,7 +1,9 @@
 """Burned-in text of short videos: find, read, describe, erase and draw."""
 
+from recaster.media.overlays._fill import Fill, push_pull
 from recaster.media.overlays.draw import SkiaTextDrawer, TextDrawer
 from recaster.media.overlays.erase import EraserSettings, TemporalEraser, TextEraser
+from recaster.media.overlays.inpainting import FillNetwork
 from recaster.media.overlays.json import tracks_from_json, tracks_to_json
 from recaster.media.overlays.layout import DoesNotFit, FitReport, SafeZone, TextLayout
 from recaster.media.overlays.model import (
@@ -11,6 +13,7 @@ from recaster.media.overlays.model import (
     OverlayLine,
     OverlayRole,
     OverlayTrack,
+    Point,
     Shadow,
     Slab,
     Stroke,
@@ -29,12 +32,15 @@ __all__ = [
     "Box",
     "DoesNotFit",
     "EraserSettings",
+    "Fill",
+    "FillNetwork",
     "FitReport",
     "NewText",
     "OverlayEmoji",
     "OverlayLine",
     "OverlayRole",
     "OverlayTrack",
+    "Point",
     "RapidTextReader",
     "ReaderSettings",
     "SafeZone",
@@ -56,6 +62,7 @@ __all__ = [
     "erase_clip",
     "find_tesseract",
     "lay_out_in_place",
+    "push_pull",
     "reset_clip",
     "tracks_from_json",
     "tracks_to_json",

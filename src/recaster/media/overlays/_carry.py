@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recaster.media.overlays._fill import Plane, largest_difference, mean_square, push_pull, smooth_known
+from recaster.media.overlays._fill import Fill, Plane, largest_difference, mean_square, push_pull, smooth_known
 from recaster.media.overlays._motion import NeighbourFlow
 from recaster.media.video.model import Image, Mask
 
@@ -24,8 +24,14 @@ NOISE = 4.0
 """Squared error of a pixel that is seen: what coding does to it."""
 LOST = 1e4
 """Squared error of a pixel nothing is known about."""
+_SLOW = 25.0
+"""Misfit, in multiples of the noise, of a picture laid on its neighbour unmoved, up to which its motion is slow."""
 _DRIFT = 0.15
 """Growth of the squared error per frame even where all fits."""
+_LEAST_SHARE = 0.02
+"""A pixel that a fill would change by no more than this share is left as it is."""
+_FILLED_FROM, _FILL_STEP = 24, 16
+"""Cells of the grid around what is filled that a fill gets to see, and steps in which it may work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +45,15 @@ class Hidden:
 
 
 class Carrier:
-    """One direction of carrying. Feed neighbouring frames of one shot, all of the same crop."""
+    """One direction of carrying. Feed neighbouring frames of one shot, all of the same crop.
 
-    def __init__(self, reduction: float, flow: NeighbourFlow) -> None:
+    `fill` makes up what the state does not know; without it the state only says that it does not know.
+    """
+
+    def __init__(self, reduction: float, flow: NeighbourFlow, fill: Fill | None = None) -> None:
         self._reduction = reduction
         self._flow = flow
+        self._fill = fill
         self._picture: Image | None = None
         self._variance: Plane = np.zeros((0, 0), np.float32)
         self._small: Plane = np.zeros((0, 0, 3), np.float32)
@@ -63,10 +73,11 @@ class Carrier:
         colors = np.asarray(seen / np.maximum(known, 1e-3)[..., None], np.float32)
         sure = np.asarray(known > 0.45, np.float32)
         spots = Spots.of(text, (grid[1], grid[0]))
-        spatial = _fill_error(colors, sure)
-        if self._picture is None:
-            return Hidden(spots.sample(push_pull(colors, sure)), spots.sample(spatial)[:, 0])
-        return self._moved(colors, sure, spatial, spots)
+        if self._picture is not None:
+            return self._moved(colors, sure, spots)
+        if self._fill is None:
+            return Hidden(spots.sample(push_pull(colors, sure)), np.full(len(spots.pixels), LOST, np.float32))
+        return Hidden(spots.sample(self._fill(colors, sure)), spots.sample(_fill_error(colors, sure))[:, 0])
 
     def settle(self, picture: Image, text: Mask, hidden: Hidden) -> Image:
         """Make a frame with its hidden pixels filled in the state, and return it."""
@@ -86,7 +97,7 @@ class Carrier:
         height, width = text.shape
         return max(8, round(width / self._reduction)), max(8, round(height / self._reduction))
 
-    def _moved(self, colors: Plane, sure: Plane, spatial: Plane, spots: Spots) -> Hidden:
+    def _moved(self, colors: Plane, sure: Plane, spots: Spots) -> Hidden:
         """Bring the state along the flow to a frame of which `colors` are seen where `sure` is 1."""
         assert self._picture is not None
         stay_error, stay_offset = _misfit(colors, self._small, sure)
@@ -94,10 +105,17 @@ class Carrier:
         flow: Plane | None = None
         error, offset, carried = stay_error, stay_offset, self._small
         if float(moves.mean()) > 0.002:
-            stand_in = np.where(sure[..., None] > 0, colors, push_pull(colors, sure)).astype(np.float32)
-            flow = self._flow.between(stand_in, self._small, sure)
-            stand_in = np.where(sure[..., None] > 0, colors, _warped(self._small, flow)).astype(np.float32)
-            flow = self._flow.between(stand_in, self._small, sure)
+            # Where little moves, what was really seen under the text a frame ago stands in for it; what was made up, or
+            # has moved on since, would hold the motion back.
+            doubt = cv2.resize(self._variance, sure.shape[::-1], interpolation=cv2.INTER_AREA) / _fill_error(
+                colors, sure
+            )
+            believed = np.clip(1.0 - 3.0 * doubt, 0.0, 1.0) * (stay_error < _SLOW * NOISE)
+            trust = np.where(sure > 0, 1.0, believed).astype(np.float32)
+            guess = push_pull(np.where(sure[..., None] > 0, colors, self._small).astype(np.float32), trust)
+            flow = self._flow.between(guess, self._small, sure)
+            guess = np.where(sure[..., None] > 0, colors, _warped(self._small, flow)).astype(np.float32)
+            flow = self._flow.between(guess, self._small, sure)
             moved = _warped(self._small, flow)
             error, offset = _misfit(colors, moved, sure)
             # A resting pixel stays exactly where it is: moving it by a tenth of a pixel would blur it and make it tremble.
@@ -115,18 +133,32 @@ class Carrier:
         extra = spots.sample(np.asarray(cv2.merge([*cv2.split(offset), growth]), np.float32))
         here = here + extra[:, :3]
         variance = variance + extra[:, 3] + np.float32(_DRIFT)
+        stand_in = np.where(sure[..., None] > 0, colors, carried + offset).astype(np.float32)
+        return self._renewed(Hidden(here, variance), stand_in, colors, sure, spots)
+
+    def _renewed(self, carried: Hidden, stand_in: Plane, colors: Plane, sure: Plane, spots: Spots) -> Hidden:
+        """What was carried, with a fill where that is expected to be better; `stand_in` is `carried` on the grid."""
+        if self._fill is None:
+            return carried
+        spatial = _fill_error(colors, sure)
+        expected = spots.sample(spatial)[:, 0]
+        share = np.clip(1.0 - expected / np.maximum(carried.variance, 1e-3), 0.0, 1.0)
+        doubtful = np.flatnonzero(share > _LEAST_SHARE)
+        if not len(doubtful):
+            return carried
         # What the state knows well helps to fill what it does not know.
         cells = spots.cells(sure.shape)
         counts = np.maximum(np.bincount(cells, minlength=sure.size), 1)
-        small_variance = (np.bincount(cells, weights=variance, minlength=sure.size) / counts).reshape(sure.shape)
-        trust = np.where(sure > 0, 1.0, spatial / (spatial + 2.0 * small_variance)).astype(np.float32)
-        fill = push_pull(np.where(sure[..., None] > 0, colors, carried + offset).astype(np.float32), trust)
-        filled = spots.sample(np.asarray(cv2.merge([*cv2.split(fill), spatial]), np.float32))
-        share = np.clip(1.0 - filled[:, 3] / np.maximum(variance, 1e-3), 0.0, 1.0)
-        mixed = here + share[:, None] * (filled[:, :3] - here)
-        return Hidden(
-            np.asarray(mixed, np.float32), np.asarray(variance + share * (filled[:, 3] - variance), np.float32)
-        )
+        variance = (np.bincount(cells, weights=carried.variance, minlength=sure.size) / counts).reshape(sure.shape)
+        trust = np.where(sure > 0, 1.0, spatial / (spatial + 2.0 * variance)).astype(np.float32)
+        xs, ys, part = spots.grid_xs[doubtful], spots.grid_ys[doubtful], share[doubtful]
+        window = _window(xs, ys, sure.shape)
+        filled = stand_in.copy()
+        filled[window] = self._fill(stand_in[window], trust[window])
+        renewed = Hidden(carried.colors.copy(), carried.variance.copy())
+        renewed.colors[doubtful] += part[:, None] * (sampled(filled, xs, ys) - carried.colors[doubtful])
+        renewed.variance[doubtful] += part * (expected[doubtful] - carried.variance[doubtful])
+        return renewed
 
     def _sampled(self, flow: Plane, spots: Spots) -> tuple[Plane, Plane]:
         """Colours and errors of the state at the hidden pixels' places in it."""
@@ -151,6 +183,18 @@ def combined(one: Hidden, other: Hidden) -> Hidden:
         np.asarray(one.colors * share + other.colors * (1 - share), np.float32),
         np.minimum(one.variance, other.variance),
     )
+
+
+def _window(xs: Plane, ys: Plane, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """The part of a grid of `shape` around some positions, with enough beside them to fill from.
+
+    It begins at a multiple of the steps a fill may work in, so that a fill does not change with the window.
+    """
+    found = []
+    for values, size in ((ys, shape[0]), (xs, shape[1])):
+        first = max(0, int(values.min()) - _FILLED_FROM) // _FILL_STEP * _FILL_STEP
+        found.append(slice(first, min(size, int(values.max()) + 2 + _FILLED_FROM)))
+    return found[0], found[1]
 
 
 def _misfit(colors: Plane, moved: Plane, sure: Plane) -> tuple[Plane, Plane]:

@@ -5,11 +5,15 @@ All functions take crops and return new arrays; they know nothing of text, time 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Plane = NDArray[np.float32]
+Fill = Callable[[Plane, Plane], Plane]
+"""Fills a picture (h, w, 3) where it is not known (h, w), 0 to 1; `push_pull` is one."""
 _COARSE_SIGMA, _COARSENING = 8.0, 4
 
 

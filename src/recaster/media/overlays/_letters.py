@@ -6,68 +6,17 @@ too little leaves a ghost. Slabs behind the text are found in `_slabs`; when a b
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recaster.media.overlays._change import Change
 from recaster.media.overlays._fill import Plane, push_pull
-from recaster.media.overlays.model import Color, OverlayLine, OverlayTrack, Polygon
+from recaster.media.overlays._shapes import band, grown, painted, with_holes_filled
+from recaster.media.overlays.model import Color, OverlayLine, OverlayTrack
 from recaster.media.video.model import Image, Mask
-
-
-def grown(mask: Mask, radius: float) -> Mask:
-    """The mask with a margin of `radius` pixels, rounded up."""
-    r = max(0, math.ceil(radius - 1e-6))
-    if r == 0:
-        return mask
-    return np.asarray(cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * r + 1, 2 * r + 1))), np.uint8)
-
-
-def band(polygon: Polygon, along: float, across: float) -> NDArray[np.float64]:
-    """A line's polygon grown by pixels along and across its own direction, shape (4, 2)."""
-    p = np.array(polygon, np.float64)
-    way, down = (p[1] - p[0] + p[2] - p[3]) / 2, (p[3] - p[0] + p[2] - p[1]) / 2
-    u = way / max(1e-6, float(np.linalg.norm(way)))
-    v = down / max(1e-6, float(np.linalg.norm(down)))
-    return np.array(
-        [
-            p[0] - along * u - across * v,
-            p[1] + along * u - across * v,
-            p[2] + along * u + across * v,
-            p[3] - along * u + across * v,
-        ]
-    )
-
-
-def painted(shape: tuple[int, int], polygon: NDArray[np.float64], left: int, top: int) -> Mask:
-    """A convex polygon in frame coordinates, painted into a crop that begins at (left, top)."""
-    mask = np.zeros(shape, np.uint8)
-    cv2.fillConvexPoly(mask, np.round(polygon - [left, top]).astype(np.int32), 255)
-    return mask
-
-
-def touching(mask: Mask, seed: Mask) -> Mask:
-    """The connected parts of `mask` that touch `seed`."""
-    count, labels = cv2.connectedComponents(mask, connectivity=8)
-    keep = np.zeros(count, bool)
-    keep[np.unique(labels[(seed > 0) & (mask > 0)])] = True
-    keep[0] = False
-    return np.asarray(keep[labels] * 255, np.uint8)
-
-
-def with_holes_filled(mask: Mask, largest: float) -> Mask:
-    """The mask without the holes whose area is below `largest` pixels."""
-    contours, hierarchy = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    out = mask.copy()
-    if hierarchy is None:
-        return out
-    for contour, family in zip(contours, hierarchy[0], strict=True):
-        if family[3] >= 0 and cv2.contourArea(contour) < largest:
-            cv2.drawContours(out, [contour], -1, 255, cv2.FILLED)
-    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +58,21 @@ class Letters:
     """Letters with outline, shadow, soft edges and emoji."""
 
 
-def find_letters(track: OverlayTrack, samples: Samples) -> Letters:
-    """Find the letters of all lines of a block, and what is drawn around them."""
+def line_places(track: OverlayTrack, samples: Samples, along: float, across: float) -> Mask:
+    """The places of a block's lines and their emoji, grown by pixels along and across their direction."""
+    out = np.zeros(samples.shape, np.uint8)
+    for line in track.lines:
+        for polygon in (line.polygon, *(one.polygon for one in line.emoji)):
+            out |= painted(samples.shape, band(polygon, along, across), samples.left, samples.top)
+    return out
+
+
+def find_letters(track: OverlayTrack, samples: Samples, change: Change | None) -> Letters:
+    """Find the letters of all lines of a block, and what is drawn around them; `change` tells their colour where known."""
     core, ink = np.zeros(samples.shape, np.uint8), np.zeros(samples.shape, np.uint8)
     style = track.style
     fringe = soft_edge(style.size)
-    fill = _true_fill(track, samples)
+    fill = _true_fill(track, samples, change)
     for line in track.lines:
         zone = painted(
             samples.shape, band(line.polygon, 0.15 * style.size, 0.12 * style.size), samples.left, samples.top
@@ -140,7 +98,7 @@ def soft_edge(size: float) -> float:
     return 2.0 if size < 60 else 3.0
 
 
-def _true_fill(track: OverlayTrack, samples: Samples) -> Color | None:
+def _true_fill(track: OverlayTrack, samples: Samples, change: Change | None) -> Color | None:
     """The colour of the letters: the stated one, unless the picture shows much more lettering of another.
 
     Letters cover 8 to 70 % of their line. A misread look must not leave the old text standing. None where neither the
@@ -152,8 +110,11 @@ def _true_fill(track: OverlayTrack, samples: Samples) -> Color | None:
         if line.text.strip() or not line.emoji:
             inside |= painted(samples.shape, band(line.polygon, 0, 0), samples.left, samples.top)
     area = int((inside > 0).sum())
-    if not area or style.opacity < 0.9 or style.active_fill is not None or style.active_slab is not None:
+    untold = style.opacity < 0.9 and change is None
+    if not area or untold or style.active_fill is not None or style.active_slab is not None:
         return style.fill
+    if change is not None and int(((change.ink > 0) & (inside > 0)).sum()) > 0.08 * area:
+        return _changed_fill(track, samples, change, inside)
 
     def share(color: Color) -> float:
         cover, away, _ = strokes(samples.median, style.size, color)
@@ -170,6 +131,25 @@ def _true_fill(track: OverlayTrack, samples: Samples) -> Color | None:
     if best is not None and found[best] > max(0.12, 4.0 * stated):
         return best
     return style.fill if stated >= 0.02 else None
+
+
+def _changed_fill(track: OverlayTrack, samples: Samples, change: Change, inside: Mask) -> Color:
+    """The colour whose thin strokes are what comes and goes with the block, and are nowhere where nothing does."""
+    changed = (change.ink > 0) & (inside > 0)
+    pixels = samples.median[changed]
+    bins, counts = np.unique(pixels // 32, axis=0, return_counts=True)
+    frequent = [_rgb_of(color) for color in bins[np.argsort(-counts)[:4]]]
+
+    def score(color: Color) -> float:
+        cover, away, _ = strokes(samples.median, track.style.size, color)
+        letters = (inside > 0) & (cover > 0.6 * track.style.opacity) & (away < 44.0)
+        return float((letters & changed).sum()) - 2.0 * float((letters & change.silent).sum())
+
+    stated = score(track.style.fill)
+    best = max(((255, 255, 255), (0, 0, 0), *frequent), key=score)
+    # An outline changes as well, and may be more than the letters: a colour that explains a good part is right.
+    poor = stated < 0.2 * float(changed.sum())
+    return best if poor and score(best) > 1.5 * max(stated, 0.02 * float(changed.sum())) else track.style.fill
 
 
 def _rgb_of(cell: NDArray[np.uint8]) -> Color:
@@ -256,7 +236,9 @@ def _outline_width(samples: Samples, letters: Mask, stated: float, size: float) 
             break
         measured = float(width)
     if len(rings) > 1 and measured >= rings[-1][0]:
-        measured = 0.0  # the colour goes on and on: it is the ground of the text, not an outline
+        # The colour goes on and on: it is the ground of the text. An outline of that colour would not be seen, and what
+        # is taken too much of an even ground comes back.
+        measured = stated if stated > 0.0 else max(2.0, 0.09 * size)
     return max(stated, min(measured, max(1.6 * stated + 2.0, 0.12 * size + 1.0)))
 
 

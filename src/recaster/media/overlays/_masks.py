@@ -13,10 +13,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recaster.media.overlays._agreement import BELOW, BESIDE, agreed, nearest_complete
 from recaster.media.overlays._carry import Hidden
+from recaster.media.overlays._change import SHIFT, Change, Pair, change_of
+from recaster.media.overlays._fill import smooth_known
 from recaster.media.overlays._glass import Glass, find_glass, seen_through
-from recaster.media.overlays._letters import Samples, find_letters, grown
-from recaster.media.overlays._slabs import Highlight, find_highlight, find_slab
+from recaster.media.overlays._letters import Samples, find_letters, line_places
+from recaster.media.overlays._shapes import grown
+from recaster.media.overlays._slabs import BEYOND_SLAB, Highlight, find_highlight, find_slab
 from recaster.media.overlays._veil import Veil, find_veil
 from recaster.media.overlays.model import OverlayTrack
 from recaster.media.overlays.timing import appearance
@@ -27,22 +31,63 @@ Rect = tuple[int, int, int, int]
 
 SAMPLES = 7
 """Crops of a block from which its letters are found."""
-SEARCHED_FRAMES = 3
-"""Frames before and after a block's stated life in which it is looked for: readers are exact to about one frame."""
-_PRESENT = 0.4
-"""Share of a block's letters that must be seen outside its stated life."""
+SEARCHED_FRAMES = 10
+"""Frames before and after a block's stated life in which it is looked for: a line may be found late or left early."""
+_PRESENT, _FAINT = 0.4, 0.06
+"""Strength of a block from which on it is there; and by which it must exceed what is seen farther off to be fading."""
 
 
 def support_of(track: OverlayTrack, size: tuple[int, int]) -> Rect:
-    """The pixels that may belong to a block in its reference position, within a frame of (width, height)."""
+    """The pixels that may belong to a block in its reference position, within a frame of (width, height).
+
+    A reader may have missed a line of emoji below the words, or a few emoji at their ends.
+    """
     width, height = size
-    reach = 0.9 * track.style.size + 6
+    wide = BESIDE if track.style.slab is None else BEYOND_SLAB
+    reach, beside, below = (share * track.style.size + 6 for share in (0.9, wide, BELOW))
     polygons = [line.polygon for line in track.lines] + [e.polygon for line in track.lines for e in line.emoji]
     xs = [p[0] for polygon in polygons for p in polygon] + [track.box[0], track.box[2]]
     ys = [p[1] for polygon in polygons for p in polygon] + [track.box[1], track.box[3]]
-    left, top = max(0, math.floor(min(xs) - reach)), max(0, math.floor(min(ys) - reach))
-    right, bottom = min(width, math.ceil(max(xs) + reach)), min(height, math.ceil(max(ys) + reach))
+    left, top = max(0, math.floor(min(xs) - beside)), max(0, math.floor(min(ys) - reach))
+    right, bottom = min(width, math.ceil(max(xs) + beside)), min(height, math.ceil(max(ys) + below))
     return min(left, width - 1), min(top, height - 1), max(right, left + 1), max(bottom, top + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What a block adds to the picture behind it, by which it is known again while it is faint."""
+
+    pixels: NDArray[np.intp]
+    """Flat indices, on the grid of the block's mask, of ink and of what lies close around it."""
+    added: NDArray[np.float32]
+    """BGR that the block adds to them, less the mean of its part, shape (n, 3)."""
+    parts: NDArray[np.intp]
+    """Which letter each pixel belongs to; all 0 where they come together."""
+
+    @classmethod
+    def of(cls, median: Image, ink: Mask, letters: NDArray[np.int32]) -> Pattern:
+        """The pattern of a block from its picture and its ink; `letters` as in `Block.parts`."""
+        behind, _ = smooth_known(median.astype(np.float32), np.asarray(ink == 0, np.float32), 6.0)
+        pixels = np.flatnonzero(grown(ink, 4) if not letters.size else letters >= 0)
+        added = np.where((ink > 0)[..., None], median - behind, np.float32(0.0)).reshape(-1, 3)[pixels]
+        parts = letters.ravel()[pixels].astype(np.intp) if letters.size else np.zeros(len(pixels), np.intp)
+        counts = np.maximum(np.bincount(parts), 1)
+        for channel in range(3):
+            added[:, channel] -= (np.bincount(parts, weights=added[:, channel]) / counts)[parts]
+        return cls(pixels, np.asarray(added, np.float32), parts)
+
+    def parts_there(self, crop: Image) -> NDArray[np.bool_]:
+        """Which letters a crop shows."""
+        shown = np.bincount(self.parts, weights=(crop.reshape(-1, 3)[self.pixels] * self.added).sum(axis=1))
+        power = np.bincount(self.parts, weights=(self.added * self.added).sum(axis=1))
+        return np.asarray(shown >= _PRESENT * np.maximum(power, 1.0), np.bool_)
+
+    def strength(self, crop: Image) -> float:
+        """How much of the block a crop shows: the slope of its regression on the pattern. 0 where nothing is known."""
+        power = float((self.added * self.added).sum())
+        if power < 1.0:
+            return 0.0
+        return float((crop.reshape(-1, 3)[self.pixels] * self.added).sum()) / power
 
 
 @dataclass(slots=True)
@@ -54,17 +99,14 @@ class Block:
     top: int
     ink: Mask
     """Letters with all that is drawn with them, and the slab."""
-    core: NDArray[np.intp]
-    """Flat indices, on the grid of `ink`, of pixels that have the letters' own colour."""
-    colors: NDArray[np.uint8]
-    """BGR of those pixels, shape (n, 3)."""
     parts: NDArray[np.int32]
     """For typed text: which letter each pixel of `ink` belongs to, -1 outside; empty otherwise."""
     highlight: Highlight | None
     veil: Veil | None
     glass: Glass | None
-    present: dict[int, bool] = field(default_factory=dict)
-    """For frames just outside the stated life: whether the block shows."""
+    pattern: Pattern
+    strengths: dict[int, float] = field(default_factory=dict)
+    """For frames just outside the stated life: how strongly the block shows, 0 to about 1."""
     boxes: dict[int, Mask] = field(default_factory=dict)
     """Per frame, the box behind the word that is being said, packed to bits."""
     typed: dict[int, NDArray[np.bool_]] = field(default_factory=dict)
@@ -72,9 +114,21 @@ class Block:
 
     def shows(self, index: int) -> bool:
         """Whether the block is, or may be, on the screen."""
-        if self.track.first_frame <= index <= self.track.last_frame:
+        first, last = self.track.first_frame, self.track.last_frame
+        if first <= index <= last:
             return True
-        return self.present.get(index, False)
+        before = index < first
+        beside = index == (first - 1 if before else last + 1) and index in self.strengths
+        if beside and (self.track.entry if before else self.track.exit).kind in ("fade", "pop"):
+            return True
+        # What is seen farthest off, where the block is surely gone, is what the scene alone gives.
+        outermost = first - SEARCHED_FRAMES if before else last + SEARCHED_FRAMES
+        alone = self.strengths.get(outermost)
+        least = _PRESENT if alone is None or alone >= _PRESENT else max(0.0, alone) + _FAINT
+        return all(
+            self.strengths.get(near, -1.0) >= least
+            for near in (range(index, first) if before else range(last + 1, index + 1))
+        )
 
     def offset(self, index: int) -> tuple[int, int]:
         """Shift of the masks in a frame."""
@@ -87,6 +141,8 @@ class Block:
         there = self.typed.get(index)
         if there is not None:
             mask = np.where(np.concatenate([there, [False]])[self.parts], mask, np.uint8(0))
+            # The outline of a letter reaches into the place of its neighbour.
+            mask = grown(mask, 0.15 * self.track.style.size) & self.ink
         box = self.boxes.get(index)
         if box is not None:
             mask = mask | np.unpackbits(box, count=mask.size).reshape(mask.shape) * np.uint8(255)
@@ -110,29 +166,12 @@ class Block:
                 if found.any():
                     self.boxes[index] = np.packbits(found > 0)
             if self.parts.size:
-                self.typed[index] = self._typed(self._crop(index, image))
+                self.typed[index] = self.pattern.parts_there(self._crop(index, image))
         elif first - SEARCHED_FRAMES <= index <= last + SEARCHED_FRAMES:
-            beside = index in (first - 1, last + 1)
-            fading = (self.track.entry if index < first else self.track.exit).kind in ("fade", "pop")
-            self.present[index] = (beside and fading) or self._presence(index, image) >= _PRESENT
+            self.strengths[index] = self.pattern.strength(self._crop(index, image))
 
     def _crop(self, index: int, image: Image) -> Image:
         return crop_of(image, (self.left, self.top), self.ink.shape, self.offset(index))
-
-    def _presence(self, index: int, image: Image) -> float:
-        if not len(self.core):
-            return 0.0
-        seen = self._crop(index, image).reshape(-1, 3)[self.core].astype(np.int16)
-        return float((np.abs(seen - self.colors).max(axis=1) < 36).mean())
-
-    def _typed(self, crop: Image) -> NDArray[np.bool_]:
-        seen = crop.reshape(-1, 3)[self.core].astype(np.int16)
-        alike = (np.abs(seen - self.colors).max(axis=1) < 48).astype(np.float64)
-        part = self.parts.ravel()[self.core]
-        count = int(self.parts.max()) + 1
-        total = np.bincount(part[part >= 0], minlength=count)
-        there = np.bincount(part[part >= 0], weights=alike[part >= 0], minlength=count)
-        return np.asarray(there > 0.25 * np.maximum(total, 1), np.bool_)
 
 
 def crop_of(image: Image, corner: tuple[int, int], shape: tuple[int, ...], offset: tuple[int, int]) -> Image:
@@ -175,19 +214,63 @@ class ClipMasks:
         self._tracks = tracks
         self._wanted = {track.id: _sample_frames(track) for track in tracks}
         self._samples: dict[str, list[Image]] = {track.id: [] for track in tracks}
+        self._bare_frames = {track.id: self._frames_without(track) for track in tracks}
+        self._bare: dict[tuple[str, int], Image] = {}
         self.blocks: list[Block] = []
 
     def collect(self, index: int, image: Image) -> None:
         """Take crops of the blocks that stand complete in this frame."""
         for track in self._tracks:
-            if index in self._wanted[track.id]:
-                left, top, right, bottom = support_of(track, self._size)
-                dx, dy = (round(v) for v in track.offset_at(index))
+            wanted, bare = self._wanted[track.id], self._bare_frames[track.id]
+            if track.id not in self._samples or not (index in wanted or index in bare):
+                continue
+            left, top, right, bottom = support_of(track, self._size)
+            # A frame without the block is looked at where the block stands in its nearest complete frame.
+            dx, dy = (round(v) for v in track.offset_at(min(max(index, wanted[0]), wanted[-1])))
+            if index in wanted:
                 self._samples[track.id].append(
                     crop_of(image, (left, top), (bottom - top, right - left), (dx, dy)).copy()
                 )
-                if index == self._wanted[track.id][-1]:
-                    self._finish(track)
+            else:
+                at = (left - SHIFT, top - SHIFT)
+                shape = (bottom - top + 2 * SHIFT, right - left + 2 * SHIFT)
+                self._bare[track.id, index] = crop_of(image, at, shape, (dx, dy)).copy()
+            if index >= max([wanted[-1], *(frame for frame in bare if frame is not None)]):
+                self._finish(track)
+
+    def _frames_without(self, track: OverlayTrack) -> tuple[int | None, int | None]:
+        """The frames of its shots just before and just after a block's life; stated lives are exact to a frame or two."""
+
+        def first_of(start: int, frames: tuple[int, ...]) -> int | None:
+            return next((frame for frame in frames if frame >= 0 and self.same_shot(start, frame)), None)
+
+        first, last = track.first_frame, track.last_frame
+        return first_of(first, (first - 2, first - 1)), first_of(last, (last + 2, last + 1))
+
+    def _change(self, track: OverlayTrack, samples: Samples) -> Change | None:
+        inside = line_places(track, samples, 0.0, 0.0)
+        wanted = self._wanted[track.id]
+        pairs = []
+        for bare in self._bare_frames[track.id]:
+            crop = None if bare is None else self._bare.pop((track.id, bare), None)
+            if bare is None or crop is None:
+                continue
+            after = bare > wanted[-1]
+            number = (-1 if after else 0) if track.offsets else nearest_complete(samples, inside, backward=after)
+            full, picture = wanted[number], samples.pictures[number]
+            known = np.full(samples.shape, 255, np.uint8)
+            dx, dy = (round(v) for v in track.offset_at(full))
+            for other in self._tracks:
+                for frame in (bare, full):
+                    if other is track or not other.first_frame - 1 <= frame <= other.last_frame + 1:
+                        continue
+                    ox, oy = other.offset_at(frame)
+                    x, y = ox - dx - samples.left, oy - dy - samples.top
+                    left, top, right, bottom = other.box
+                    rows = slice(max(0, round(top + y) - 6), max(0, round(bottom + y) + 6))
+                    known[rows, max(0, round(left + x) - 6) : max(0, round(right + x) + 6)] = 0
+            pairs.append(Pair(picture, crop, known))
+        return change_of(pairs, inside, samples.restless, track.style.size)
 
     def finish(self) -> None:
         """The clip has ended: make masks of blocks that should have lasted longer."""
@@ -200,10 +283,11 @@ class ClipMasks:
             return
         left, top, _, _ = support_of(track, self._size)
         samples = Samples.of(pictures, left, top)
-        letters = find_letters(track, samples)
+        change = self._change(track, samples)
+        letters = find_letters(track, samples, change)
         slab = find_slab(track, samples, letters)
         veil = find_veil(track, samples, slab, letters.ink)
-        ink = letters.ink | slab
+        ink = letters.ink | slab if change is None else agreed(track, samples, letters, slab, change)
         highlight = find_highlight(track, samples)
         rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
         if not len(rows) and highlight is None:
@@ -211,15 +295,14 @@ class ClipMasks:
         part = np.s_[:, :] if highlight is not None else np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         y0, x0 = (0, 0) if highlight is not None else (int(rows[0]), int(columns[0]))
         mask = np.ascontiguousarray(ink[part])
-        core = np.flatnonzero(letters.core[part])
-        colors = np.ascontiguousarray(samples.median[part]).reshape(-1, 3)[core]
         parts = _letter_parts(track, letters.core[part], mask)
         if veil is not None:
             veil = replace(veil, mask=np.ascontiguousarray(veil.mask[part]))
         glass = find_glass(track, samples, letters)
         if glass is not None:
             glass = glass.cut(part)
-        self.blocks.append(Block(track, left + x0, top + y0, mask, core, colors, parts, highlight, veil, glass))
+        pattern = Pattern.of(np.ascontiguousarray(samples.median[part]), mask, parts)
+        self.blocks.append(Block(track, left + x0, top + y0, mask, parts, highlight, veil, glass, pattern))
 
     def learn(self, index: int, image: Image) -> None:
         """Look at a frame for what changes within the lives of the blocks."""

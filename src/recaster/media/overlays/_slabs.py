@@ -8,18 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recaster.media.overlays._letters import (
-    Letters,
-    Samples,
-    band,
-    grown,
-    painted,
-    touching,
-    with_holes_filled,
-)
+from recaster.media.overlays._letters import Letters, Samples, line_places
+from recaster.media.overlays._shapes import grown, painted, touching, with_holes_filled
 from recaster.media.overlays.model import Color, OverlayLine, OverlayTrack, Slab
 from recaster.media.video.model import Image, Mask
 
+BEYOND_SLAB = 3.0
+"""How far beyond its lines, in sizes of its letters, a slab may go on under emoji that nobody described."""
 OPAQUE = 0.97
 """From this opacity on nothing of the background shows through a slab."""
 
@@ -141,14 +136,6 @@ def _alike(samples: Samples, color: Color, tolerance: float, share: float) -> Ma
     return np.asarray((votes >= share * len(samples.pictures) - 1e-6) * 255, np.uint8)
 
 
-def _lines(track: OverlayTrack, samples: Samples, along: float, across: float) -> Mask:
-    out = np.zeros(samples.shape, np.uint8)
-    for line in track.lines:
-        for polygon in (line.polygon, *(one.polygon for one in line.emoji)):
-            out |= painted(samples.shape, band(polygon, along, across), samples.left, samples.top)
-    return out
-
-
 def _flat_surround(track: OverlayTrack, samples: Samples, letters: Letters) -> Color | None:
     """The one colour that lies around the letters in all samples; None where there is no such colour.
 
@@ -156,7 +143,7 @@ def _flat_surround(track: OverlayTrack, samples: Samples, letters: Letters) -> C
     An outline ends close to the letters, so only pixels farther out, but between the lines' ends, are asked.
     """
     stroke = track.style.stroke.width if track.style.stroke else 0.0
-    inside = _lines(track, samples, 0.0, 0.0)
+    inside = line_places(track, samples, 0.0, 0.0)
     beyond = (inside > 0) & (grown(letters.core, stroke + 4.0) == 0)
     if int(beyond.sum()) < 0.02 * int((inside > 0).sum()) or int(beyond.sum()) < 12:
         return None
@@ -170,8 +157,8 @@ def _opaque(track: OverlayTrack, samples: Samples, letters: Letters, color: Colo
     """The slab as the picture shows it: its colour, connected to the lines, with everything that stands on it."""
     size = track.style.size
     slab = track.style.slab
-    inside = _lines(track, samples, 0.0, 0.0)
-    near = _lines(track, samples, 1.2 * size, 0.7 * size)
+    inside = line_places(track, samples, 0.0, 0.0)
+    near = line_places(track, samples, 1.2 * size, 0.7 * size)
     alike = np.asarray(_alike(samples, color, 40, 0.8) & near, np.uint8)
     body = touching(alike, inside) | letters.core
     reach = 2 * max(1, round(0.08 * size)) + 1
@@ -187,10 +174,39 @@ def _opaque(track: OverlayTrack, samples: Samples, letters: Letters, color: Colo
             return np.zeros(samples.shape, np.uint8)
         return grown(body, 3)
     limit = grown(_described(track, slab, samples), 0.35 * size)
+    more = _slab_of_emoji(track, samples, color, letters, limit)
     body &= limit  # what has the slab's colour beyond it is dark clothing or a wall
     if int((body > 0).sum()) < 1.1 * int((inside > 0).sum()):
         body |= _described(track, slab, samples)  # the colour is not what the description says: trust its place
-    return grown(body, 3)
+    return grown(body | more, 3)
+
+
+def _slab_of_emoji(track: OverlayTrack, samples: Samples, color: Color, letters: Letters, limit: Mask) -> Mask:
+    """Where the slab goes on under emoji that the description lacks: straight-edged pieces that join it and end soon."""
+    size = track.style.size
+    room = line_places(track, samples, BEYOND_SLAB * size, 1.7 * size)
+    joined = touching(np.asarray(_alike(samples, color, 40, 0.8) & room, np.uint8), letters.core | limit)
+    whole = with_holes_filled(joined | limit, 2.0 * size * size)
+    pieces = whole & ~limit
+    pieces = np.asarray(cv2.morphologyEx(pieces, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)), np.uint8)
+    count, labels = cv2.connectedComponents(pieces)
+    out = np.zeros(samples.shape, np.uint8)
+    rim = np.ones(samples.shape, bool)
+    rim[2:-2, 2:-2] = room[2:-2, 2:-2] == 0
+    rim = grown(np.asarray(rim * 255, np.uint8), 2) > 0
+    for label in range(1, count):
+        piece = np.asarray((labels == label) * 255, np.uint8)
+        points = cv2.findNonZero(piece)
+        _, (width, height), _ = cv2.minAreaRect(points)
+        full = len(points) > 0.85 * (width + 1.0) * (height + 1.0)
+        if (
+            full
+            and min(width, height) > 0.5 * size
+            and max(width, height) < 4.0 * size
+            and not (rim & (piece > 0)).any()
+        ):
+            out |= piece
+    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,5 +242,5 @@ def find_highlight(track: OverlayTrack, samples: Samples) -> Highlight | None:
     if color is None:
         return None
     size = track.style.size
-    room = _lines(track, samples, 0.4 * size, 0.6 * size)
+    room = line_places(track, samples, 0.4 * size, 0.6 * size)
     return Highlight((color[2], color[1], color[0]), room)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.overlays._fill import smooth_known
-from recaster.media.overlays._letters import Samples, grown
+from recaster.media.overlays._letters import Samples
+from recaster.media.overlays._shapes import grown
 from recaster.media.overlays.model import OverlayTrack
 from recaster.media.video.model import Image, Mask
 

@@ -18,6 +18,8 @@ from recaster.media.overlays.model import Color
 _VIVID = 90
 """Spread of the channels from which a pixel is vivid."""
 _SAME = 45.0
+_LEAST_WORN = 0.4
+"""Share of a word's pixels that have the plain colour while another word stands out."""
 _LEAST_SHARE, _MOST_SHARE = 0.08, 0.9
 """Share of the line's length that an active word has."""
 
@@ -66,6 +68,8 @@ def find_active_words(levels: Sequence[LevelLine], extent: Extent) -> ActiveWord
     }
     if not boxed and not any(_others_differ(level, extent, span) for level, span in known):
         return None
+    if not boxed and not _letters_wear_it(known, extent):
+        return None
     blue, green, red = (round(float(value)) for value in middle)
     look = ActiveLook(None if boxed else (red, green, blue), (red, green, blue) if boxed else None)
     return ActiveWords(look, tuple(sorted(borders)))
@@ -73,14 +77,36 @@ def find_active_words(levels: Sequence[LevelLine], extent: Extent) -> ActiveWord
 
 def _others_differ(level: LevelLine, extent: Extent, span: _Span) -> bool:
     """Whether the words beside the vivid one wear another colour: a line that is vivid all over has no active word."""
-    start, stop, _, color = span
+    others = _color_beside(level, extent, span)
+    return others is not None and float(np.linalg.norm(others - span[3])) > 2 * _SAME
+
+
+def _color_beside(level: LevelLine, extent: Extent, span: _Span) -> NDArray[np.float32] | None:
+    """Colour (BGR) of the words beside the vivid one; None where there is no room for any."""
+    start, stop, *_ = span
     left, right = min(extent.right, stop + 2), max(extent.left, start - 2)
     beside = Extent(left, extent.top, extent.right, extent.bottom)
     if right - extent.left > extent.right - left:
         beside = Extent(extent.left, extent.top, right, extent.bottom)
-    if beside.width < 0.5 * extent.height:
-        return False
-    return float(np.linalg.norm(bright_side(level, beside) - color)) > 2 * _SAME
+    return None if beside.width < 0.5 * extent.height else np.asarray(bright_side(level, beside), np.float32)
+
+
+def _letters_wear_it(known: Sequence[tuple[LevelLine, _Span]], extent: Extent) -> bool:
+    """Whether what is vivid in one picture has the colour of the other words in those in which another word stands out.
+
+    A lawn that moves behind the letters is vivid between them, and stays lawn.
+    """
+    shares = []
+    for level, (start, stop, _, color) in known:
+        place = np.s_[extent.top : extent.bottom, start : stop + 1]
+        vivid = np.linalg.norm(level.picture[place].astype(np.float32) - color, axis=2) < _SAME
+        for other, span in known:
+            plain = _color_beside(other, extent, span)
+            if plain is None or not vivid.any() or (span[0] < stop and span[1] > start):
+                continue
+            seen = other.picture[place][vivid].astype(np.float32)
+            shares.append(float((np.linalg.norm(seen - plain, axis=1) < 1.5 * _SAME).mean()))
+    return not shares or float(np.median(shares)) > _LEAST_WORN
 
 
 def _vivid_span(level: LevelLine, extent: Extent) -> _Span | None:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import cv2
 import numpy as np
-import skia
 from numpy.typing import NDArray
 
 from recaster.errors import InvalidInput
-from recaster.media.overlays._typefaces import Typefaces, is_right_to_left, runs
+from recaster.media.overlays._painting import Block, Painter
+from recaster.media.overlays._typefaces import Typefaces
 from recaster.media.overlays.fonts import (
     FONT_FOLDER,
 )
@@ -60,14 +59,12 @@ class TextDrawer(Protocol):
         max_lines: int | None = None,
         anchor: Literal["center", "top"] = "center",
         old_lines: tuple[OverlayLine, ...] = (),
-        seen: Image | None = None,
     ) -> TextLayout:
         """Place `text` where a block of `style` stood in `box`.
 
         `max_lines` is the number of lines of the old block unless given. With `old_lines`, the lines that stood there,
-        the new ones stand on their baselines, keep their edge or centre, and a slab keeps its place; with `seen`,
-        the frame to which they belong, that is exact to the pixel. Raises `DoesNotFit` when
-        the size would have to fall under 75 %, `InvalidInput` for an unknown font.
+        the new ones stand on their baselines, keep their edge or centre, and a slab keeps its place. Raises
+        `DoesNotFit` when the size would have to fall under 75 %, `InvalidInput` for an unknown font.
         """
         ...
 
@@ -77,15 +74,6 @@ class TextDrawer(Protocol):
         Raises `InvalidInput` for a layout with missing glyphs or of another frame size.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """A rendered block: premultiplied BGRA and the frame position of its left top pixel."""
-
-    pixels: NDArray[np.uint8]
-    x: int
-    y: int
 
 
 class SkiaTextDrawer:
@@ -106,7 +94,8 @@ class SkiaTextDrawer:
     ) -> None:
         self._zone = zone
         self._fonts = Typefaces(font_folder, fallback_fonts)
-        self._blocks: OrderedDict[tuple[TextLayout, int, int | None], _Block] = OrderedDict()
+        self._painter = Painter(self._fonts)
+        self._blocks: OrderedDict[tuple[TextLayout, int, int | None], Block] = OrderedDict()
         self._cache_size = cache_size
 
     def fits(
@@ -133,7 +122,6 @@ class SkiaTextDrawer:
         max_lines: int | None = None,
         anchor: Literal["center", "top"] = "center",
         old_lines: tuple[OverlayLine, ...] = (),
-        seen: Image | None = None,
     ) -> TextLayout:
         """See `TextDrawer.layout`."""
         laid = self._try(text, style, box, frame_size, max_lines, anchor, SCALE_STEPS)
@@ -146,68 +134,27 @@ class SkiaTextDrawer:
         if old is None or old.missing_glyphs or len(old.lines) != len(old_lines):
             return laid
         apart = [
-            was - now
-            for line, seen in zip(old.lines, old_lines, strict=True)
+            (line.width, np.mean(np.array(was.polygon), axis=0) - now)
+            for line, was in zip(old.lines, old_lines, strict=True)
             if (now := self._center_of(old, line)) is not None
-            for was in (np.mean(np.array(seen.polygon), axis=0),)
         ]
         if not apart:
             return laid
-        dx, dy = (float(value) for value in np.median(np.stack(apart), axis=0))
-        old = old.moved(dx, dy)
-        if seen is not None:
-            old = old.moved(*self._apart(old, seen))
-        return laid.on_the_lines_of(old, box, self._zone)
-
-    def _apart(self, layout: TextLayout, seen: Image) -> tuple[float, float]:
-        """How far, within a few pixels, a block in a picture stands from its layout: the least squared difference."""
-        block = self._block(layout, sum(len(graphemes(line.text)) for line in layout.lines), None)
-        reach = max(3, round(0.12 * layout.style.size))
-        height, width = block.pixels.shape[:2]
-        x0, y0 = max(reach, block.x), max(reach, block.y)
-        x1 = min(seen.shape[1] - reach, block.x + width)
-        y1 = min(seen.shape[0] - reach, block.y + height)
-        if x1 - x0 < 8 or y1 - y0 < 8:
-            return 0.0, 0.0
-        part = block.pixels[y0 - block.y : y1 - block.y, x0 - block.x : x1 - block.x]
-        solid = np.asarray(part[..., 3] >= 200, np.float32)
-        if float(solid.sum()) < 30:
-            return 0.0, 0.0
-        template = cv2.cvtColor(np.ascontiguousarray(part[..., :3]), cv2.COLOR_BGR2GRAY).astype(np.float32)
-        around = np.ascontiguousarray(seen[y0 - reach : y1 + reach, x0 - reach : x1 + reach])
-        picture = cv2.cvtColor(around, cv2.COLOR_BGR2GRAY).astype(np.float32)
-        costs = cv2.matchTemplate(picture, template, cv2.TM_SQDIFF, mask=solid)
-        row, column = (int(v) for v in np.unravel_index(int(np.argmin(costs)), costs.shape))
-        if row in (0, 2 * reach) or column in (0, 2 * reach):
-            return 0.0, 0.0  # no minimum within reach: the look is not the picture's
-
-        def between(before: float, at: float, after: float) -> float:
-            curve = before - 2 * at + after
-            return 0.5 * (before - after) / curve if curve > 0 else 0.0
-
-        dx = column - reach + between(*(float(costs[row, column + i]) for i in (-1, 0, 1)))
-        dy = row - reach + between(*(float(costs[row + i, column]) for i in (-1, 0, 1)))
-        return dx, dy
+        # An emoji that was not read moves a line to the side, a wide one the least.
+        dx = float(max(apart, key=lambda one: one[0])[1][0])
+        dy = float(np.median([move[1] for _, move in apart]))
+        return laid.on_the_lines_of(old.moved(dx, dy), box, self._zone)
 
     def _center_of(self, layout: TextLayout, line: LaidLine) -> NDArray[np.float64] | None:
         """Centre of the extent of a line's letters, without emoji, as it stands in the frame; None without letters."""
-        if not any(part.strip() for part, pictorial in runs(line.text) if not pictorial):
+        style = layout.style
+        box = self._fonts.ink_box(line.text, self._fonts.key_of(style), style.letter_spacing)
+        left, top, right, bottom = (edge * style.size for edge in box)
+        if right <= left:
             return None
-        size = layout.style.size
-        rows, columns = math.ceil(3 * size), math.ceil(line.width + 2 * size)
-        pixels = np.zeros((rows, columns, 4), np.uint8)
-        info = skia.ImageInfo.Make(columns, rows, skia.kBGRA_8888_ColorType, skia.kPremul_AlphaType)
-        surface = skia.Surface.MakeRasterDirect(info, pixels)
-        key = self._fonts.key_of(layout.style)
-        paragraph = self._fonts.paragraph(line.text, key, size, skia.Paint(AntiAlias=True), emoji_visible=False)
-        paragraph.paint(surface.getCanvas(), size, 2 * size - paragraph.AlphabeticBaseline)
-        surface.flushAndSubmit()
-        ys, xs = np.nonzero(pixels[..., 3] >= 64)
-        if not len(ys):
-            return None
-        x = (float(xs.min()) + float(xs.max()) + 1) / 2 - size + line.x - layout.center[0]
-        y = (float(ys.min()) + float(ys.max()) + 1) / 2 - 2 * size + line.baseline - layout.center[1]
-        turn = math.radians(layout.style.rotation)
+        x = (left + right) / 2 + line.x - layout.center[0]
+        y = (top + bottom) / 2 + line.baseline - layout.center[1]
+        turn = math.radians(style.rotation)
         c, s = math.cos(turn), math.sin(turn)
         return np.array([layout.center[0] + c * x - s * y, layout.center[1] + s * x + c * y])
 
@@ -269,7 +216,7 @@ class SkiaTextDrawer:
             zone=self._zone,
             anchor=anchor,
             extents=self._fonts.extents(key),
-            measure=lambda run: self._fonts.advance(run, key),
+            measure=lambda run: self._fonts.advance(run, key, style.letter_spacing),
             ink=lambda run: self._fonts.ink(run, key),
             missing=self._fonts.missing(text, style),
             scales=scales,
@@ -288,157 +235,17 @@ class SkiaTextDrawer:
                 high = middle - 1
         return len(graphemes(" ".join(words[:low])))
 
-    def _block(self, layout: TextLayout, shown: int, active: int | None) -> _Block:
+    def _block(self, layout: TextLayout, shown: int, active: int | None) -> Block:
         key = (layout, shown, active)
         cached = self._blocks.get(key)
         if cached is not None:
             self._blocks.move_to_end(key)
             return cached
-        block = self._render(layout, shown, active)
+        block = self._painter.paint(layout, shown, active)
         self._blocks[key] = block
         if len(self._blocks) > self._cache_size:
             self._blocks.popitem(last=False)
         return block
-
-    def _render(self, layout: TextLayout, shown: int, active: int | None) -> _Block:
-        style = layout.style
-        stroke = style.stroke.width if style.stroke else 0.0
-        shadow = max(abs(style.shadow.dx), abs(style.shadow.dy)) + 2 * style.shadow.blur if style.shadow else 0.0
-        # Accents above capitals and swashes reach out of the box: a whole em of room around, trimmed afterwards.
-        room = style.size + stroke + shadow + 4
-        width, height = layout.box[2] - layout.box[0] + 2 * room, layout.box[3] - layout.box[1] + 2 * room
-        turn = math.radians(style.rotation)
-        half_x = (abs(width * math.cos(turn)) + abs(height * math.sin(turn))) / 2
-        half_y = (abs(width * math.sin(turn)) + abs(height * math.cos(turn))) / 2
-        x0, y0 = math.floor(layout.center[0] - half_x), math.floor(layout.center[1] - half_y)
-        columns, rows = math.ceil(2 * half_x) + 2, math.ceil(2 * half_y) + 2
-        pixels = np.zeros((rows, columns, 4), np.uint8)
-        info = skia.ImageInfo.Make(columns, rows, skia.kBGRA_8888_ColorType, skia.kPremul_AlphaType)
-        surface = skia.Surface.MakeRasterDirect(info, pixels)
-        canvas = surface.getCanvas()
-        canvas.translate(-x0, -y0)
-        if style.rotation:
-            canvas.rotate(style.rotation, *layout.center)
-        if style.opacity < 1.0:
-            canvas.saveLayerAlpha(None, round(style.opacity * 255))
-        if style.slab is not None:
-            self._paint_slab(canvas, layout)
-        lit = None if active is None else self._word(layout, active)
-        if lit is not None and style.active_slab is not None:
-            paint = skia.Paint(AntiAlias=True, Color=skia.Color(*style.active_slab))
-            canvas.drawRoundRect(lit, style.size / 6, style.size / 6, paint)
-        self._paint_text(canvas, layout, shown, lit)
-        if style.opacity < 1.0:
-            canvas.restore()
-        surface.flushAndSubmit()
-        seen = np.flatnonzero(pixels[..., 3].any(axis=1)), np.flatnonzero(pixels[..., 3].any(axis=0))
-        if not len(seen[0]):
-            return _Block(np.zeros((1, 1, 4), np.uint8), x0, y0)
-        top, bottom, left, right = seen[0][0], seen[0][-1] + 1, seen[1][0], seen[1][-1] + 1
-        return _Block(pixels[top:bottom, left:right].copy(), x0 + int(left), y0 + int(top))
-
-    def _paint_slab(self, canvas: Any, layout: TextLayout) -> None:
-        slab = layout.style.slab
-        assert slab is not None
-        paint = skia.Paint(AntiAlias=True, Color=skia.Color(*slab.color, round(slab.opacity * 255)))
-        if not slab.per_line:
-            canvas.drawRoundRect(skia.Rect(*layout.box), slab.radius, slab.radius, paint)
-            return
-        whole = skia.Path()
-        above: Any = None
-        for line in layout.lines:
-            if not line.text:
-                above = None
-                continue
-            part = skia.Path()
-            rect = skia.Rect(
-                line.x - slab.padding_x,
-                line.baseline - layout.line_top - slab.padding_y,
-                line.x + line.width + slab.padding_x,
-                line.baseline + layout.line_bottom + slab.padding_y,
-            )
-            part.addRoundRect(rect, slab.radius, slab.radius)
-            # Neighbouring slabs join as in phone editors: no slit of background and no notch between two lines.
-            if above is not None and rect.top() - above.bottom() < 0.45 * layout.style.size:
-                left, right = max(rect.left(), above.left()), min(rect.right(), above.right())
-                reach = slab.radius + 1
-                if right - left > 0:
-                    part.addRect(skia.Rect(left, above.bottom() - reach, right, rect.top() + reach))
-            above = rect
-            united = skia.Op(whole, part, skia.PathOp.kUnion_PathOp)
-            whole = united if united is not None else whole
-        canvas.drawPath(whole, paint)
-
-    def _word(self, layout: TextLayout, number: int) -> Any:
-        """The box of a word by its number within the block, with a little room at its sides; None if there is none."""
-        key = self._fonts.key_of(layout.style)
-        size = layout.style.size
-        for line in layout.lines:
-            words = line.text.split(" ")
-            if number >= len(words):
-                number -= len(words)
-                continue
-            before = " ".join([*words[:number], ""])
-            # A space at the end of a run has no width of its own: measure it between letters.
-            start = (self._fonts.advance(before + "n", key) - self._fonts.advance("n", key)) * size if before else 0.0
-            width = self._fonts.advance(words[number], key) * size
-            if is_right_to_left(line.text):
-                start = line.width - start - width
-            room = size / 7
-            return skia.Rect(
-                line.x + start - room,
-                line.baseline - layout.line_top - 1.6 * room,
-                line.x + start + width + room,
-                line.baseline + layout.line_bottom + 0.6 * room,
-            )
-        return None
-
-    def _paint_text(self, canvas: Any, layout: TextLayout, shown: int, lit: Any) -> None:
-        style = layout.style
-        passes: list[tuple[Any, bool, float, float]] = []
-        if style.shadow is not None:
-            color = skia.Color(*style.shadow.color, round(style.shadow.opacity * 255))
-            paint = skia.Paint(AntiAlias=True, Color=color)
-            if style.stroke:
-                paint.setStyle(skia.Paint.kStrokeAndFill_Style)
-                paint.setStrokeWidth(2 * style.stroke.width)
-                paint.setStrokeJoin(skia.Paint.kRound_Join)
-            if style.shadow.blur > 0:
-                paint.setMaskFilter(skia.MaskFilter.MakeBlur(skia.kNormal_BlurStyle, style.shadow.blur / 2))
-            passes.append((paint, False, style.shadow.dx, style.shadow.dy))
-        if style.stroke is not None and style.stroke.width > 0:
-            paint = skia.Paint(
-                AntiAlias=True,
-                Color=skia.Color(*style.stroke.color),
-                Style=skia.Paint.kStroke_Style,
-                StrokeWidth=2 * style.stroke.width,
-                StrokeJoin=skia.Paint.kRound_Join,
-            )
-            passes.append((paint, False, 0.0, 0.0))
-        passes.append((skia.Paint(AntiAlias=True, Color=skia.Color(*style.fill)), True, 0.0, 0.0))
-        self._paint_passes(canvas, layout, shown, passes)
-        if lit is not None and style.active_fill is not None:
-            canvas.save()
-            canvas.clipRect(lit)
-            paint = skia.Paint(AntiAlias=True, Color=skia.Color(*style.active_fill))
-            self._paint_passes(canvas, layout, shown, [(paint, True, 0.0, 0.0)])
-            canvas.restore()
-
-    def _paint_passes(
-        self, canvas: Any, layout: TextLayout, shown: int, passes: list[tuple[Any, bool, float, float]]
-    ) -> None:
-        style = layout.style
-        key = self._fonts.key_of(style)
-        for paint, emoji_visible, dx, dy in passes:
-            left = shown
-            for line in layout.lines:
-                clusters = graphemes(line.text)
-                text = line.text if left >= len(clusters) else "".join(clusters[: max(0, left)])
-                left -= len(clusters)
-                if not text:
-                    continue
-                paragraph = self._fonts.paragraph(text, key, style.size, paint, emoji_visible=emoji_visible)
-                paragraph.paint(canvas, line.x + dx, line.baseline - paragraph.AlphabeticBaseline + dy)
 
 
 def _active_word(layout: TextLayout, appearance: Appearance) -> int | None:

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from recaster.errors import InvalidInput
 from recaster.media.overlays._carry import Carrier, Hidden, combined, reduction_of
+from recaster.media.overlays._fill import Fill, push_pull
 from recaster.media.overlays._masks import SEARCHED_FRAMES, Block, ClipMasks, Rect
 from recaster.media.overlays._motion import NeighbourFlow
 from recaster.media.overlays.model import OverlayTrack
 from recaster.media.progress import Progress, silent
-from recaster.media.video import read_frames
+from recaster.media.video import FrameReader, read_frames
 from recaster.media.video.model import Frame, Image, Mask, Shot, VideoFacts
 
 
@@ -46,8 +47,8 @@ class TextEraser(Protocol):
         """The frame without the text. Pixels outside `mask` are the same to the bit. Best called in order of frames."""
         ...
 
-    def mask(self, index: int) -> Mask:
-        """255 where frame `index` is changed, shape (height, width)."""
+    def mask(self, index: int, only: Container[str] | None = None) -> Mask:
+        """255 where frame `index` is changed, shape (height, width); with `only`, for the tracks with these ids."""
         ...
 
 
@@ -63,14 +64,6 @@ class EraserSettings:
     """Pixels around the text in which motion is measured."""
     largest_gap: int = 8
     """Frames without text that do not end a stretch."""
-
-
-class FrameReader(Protocol):
-    """Reads the frames `start` … `stop - 1` of a clip in order."""
-
-    def __call__(self, path: Path, start: int = 0, stop: int | None = None, /) -> Iterator[Frame]:
-        """Yield them."""
-        ...
 
 
 @dataclass(slots=True)
@@ -111,8 +104,16 @@ class TemporalEraser:
     Frames of the stretch at hand are decoded a second time, so that nothing grows with the length of the clip.
     """
 
-    def __init__(self, settings: EraserSettings = EraserSettings(), *, frames: FrameReader = read_frames) -> None:
+    def __init__(
+        self,
+        settings: EraserSettings = EraserSettings(),
+        *,
+        fill: Fill = push_pull,
+        frames: FrameReader = read_frames,
+    ) -> None:
+        """`fill` makes up what no frame shows: smoothly if none is given."""
         self._settings = settings
+        self._fill = fill
         self._frames = frames
         self._flow = NeighbourFlow()
         self._size = (0, 0)
@@ -144,14 +145,15 @@ class TemporalEraser:
             self._stretches += self._stretches_of(shot)
         progress(facts.frame_count, facts.frame_count)
 
-    def mask(self, index: int) -> Mask:
+    def mask(self, index: int, only: Container[str] | None = None) -> Mask:
         """See `TextEraser.mask`."""
         width, height = self._size
         stretch = self._stretch_of(index)
         if stretch is None:
             return np.zeros((height, width), np.uint8)
         self._open(stretch, index)
-        return self._masks.mask([b for b in stretch.blocks if b.shows(index)], index, (0, 0, width, height))
+        blocks = [b for b in stretch.blocks if b.shows(index) and (only is None or b.track.id in only)]
+        return self._masks.mask(blocks, index, (0, 0, width, height))
 
     def erase(self, frame: Frame) -> Image:
         """See `TextEraser.erase`."""
@@ -274,7 +276,7 @@ class TemporalEraser:
         stretch.window = (first, last)
         for region in stretch.regions:
             x0, y0, x1, y1 = region.rect
-            back = Carrier(reduction_of(x1 - x0, y1 - y0, self._settings.measured_cells), self._flow)
+            back = Carrier(reduction_of(x1 - x0, y1 - y0, self._settings.measured_cells), self._flow, self._fill)
             for number in range(end, first - 1, -1):
                 text = self._text(number, region)
                 picture = region.pictures[number]

@@ -35,8 +35,14 @@ class FontFamily:
 FONTS: dict[str, FontFamily] = {
     "tiktok-sans": FontFamily("tiktok-sans", "TikTok Sans", (400, 700, 900)),
     "montserrat": FontFamily("montserrat", "Montserrat", (700, 800)),
+    "anton": FontFamily("anton", "Anton", (400,)),
+    "courier-prime": FontFamily("courier-prime", "Courier Prime", (700,)),
+    "lora": FontFamily("lora", "Lora", (700,)),
+    "caveat": FontFamily("caveat", "Caveat", (700,)),
+    "pacifico": FontFamily("pacifico", "Pacifico", (400,)),
 }
-"""Text families by key. `noto-color-emoji` is not among them: it is the fallback for emoji in every family."""
+"""Text families by key: one for each kind of face that phone editors offer (plain, geometric, condensed, typewriter, serif,
+handwriting, neon script). `noto-color-emoji` is not among them: it is the fallback for emoji in every family."""
 
 
 FALLBACK_PACKAGES: dict[str, str] = {

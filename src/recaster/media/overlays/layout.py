@@ -93,7 +93,7 @@ class TextLayout:
         """The block moved onto the lines of `old`, the old words laid out where they really stood; `box` is their box.
 
         Baselines agree where both have as many lines, else the middles between the first and the last one. A slab keeps
-        its distance to the lines. The move is at most half an em and leads neither out of the zone nor of the box.
+        its distance to the lines. The move leads neither out of the zone nor of the box.
         """
         shift = {"left": 0.0, "center": 0.5, "right": 1.0}[self.style.align]
 
@@ -103,8 +103,7 @@ class TextLayout:
             return left + shift * (right - left), (layout.lines[0].baseline + layout.lines[-1].baseline) / 2
 
         (old_x, old_y), (own_x, own_y) = anchor(old), anchor(self)
-        most = 0.5 * old.style.size
-        dx, dy = min(max(old_x - own_x, -most), most), min(max(old_y - own_y, -most), most)
+        dx, dy = old_x - own_x, old_y - own_y
         limits = zone.box(self.frame_size)
         if self.style.rotation == 0:
             low_x, high_x = min(limits[0], box[0]) - self.box[0], max(limits[2], box[2]) - self.box[2]

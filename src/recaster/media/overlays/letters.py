@@ -208,8 +208,8 @@ def measure_ink(level: LevelLine, extent: Extent) -> Ink:
     picture = level.picture.astype(np.float32)
     inside = picture[extent.top : extent.bottom, extent.left : extent.right]
     bright, dark = _sides(inside)
-    bright_color, bright_share = _mode(bright)
-    dark_color, dark_share = _mode(dark)
+    bright_color, bright_share = commonest(bright)
+    dark_color, dark_share = commonest(dark)
     rim = _rim(picture, extent)
     rim_bright = float((np.linalg.norm(rim - bright_color, axis=1) < _ALIKE).mean())
     rim_dark = float((np.linalg.norm(rim - dark_color, axis=1) < _ALIKE).mean())
@@ -241,7 +241,7 @@ def measure_ink(level: LevelLine, extent: Extent) -> Ink:
 def bright_side(level: LevelLine, extent: Extent) -> Color:
     """The colour on the bright side of the letters' edges."""
     part = level.picture[extent.top : extent.bottom, extent.left : extent.right].astype(np.float32)
-    return _mode(_sides(part)[0])[0]
+    return commonest(_sides(part)[0])[0]
 
 
 def _sides(part: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -265,8 +265,8 @@ def _sides(part: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.f
     return at(1.0), at(-1.0)
 
 
-def _mode(colors: NDArray[np.float32]) -> tuple[Color, float]:
-    """The most frequent colour and the share of the colours that are near it."""
+def commonest(colors: NDArray[np.float32]) -> tuple[Color, float]:
+    """The most frequent of colours of shape (n, 3), and the share of them that are near it."""
     bins = (colors // 20).astype(np.int32)
     keys = bins[:, 0] * 400 + bins[:, 1] * 20 + bins[:, 2]
     values, counts = np.unique(keys, return_counts=True)

@@ -33,6 +33,23 @@ from recaster.media.overlays.wording import Wording
 from recaster.media.video.model import Image
 
 _ENOUGH_FOR_MEAN = 8
+_LIKE_SIGNS = "XxOo0"
+"""Letters for which a cross or a ring among emoji is taken."""
+_ROOM = 0.7
+"""What is kept around a line's level picture, in heights of the line: a slab may reach farther than it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeenLine:
+    """Pictures of a line in several frames, turned level, with the letters at the same place in all."""
+
+    pictures: tuple[Image, ...]
+    """BGR, all of one shape: the level picture of the line with more room around it."""
+    to_frame: NDArray[np.float64]
+    """Affine matrix, shape (2, 3), from their pixels to pixels of the frame, the line at rest."""
+    left: int
+    top: int
+    """Where the level picture's first pixel lies in them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +70,12 @@ class LineLook:
     """The words without what was an emoji."""
     active: ActiveLook | None
     """How the word that is being said stands out, where one does."""
+    seen: SeenLine
+
+    @property
+    def leading_emoji(self) -> str:
+        """The emoji before the words."""
+        return "".join(one.character for one in self.emoji if one.at == "start")
 
     @property
     def overlay_emoji(self) -> tuple[OverlayEmoji, ...]:
@@ -69,7 +92,7 @@ class LineLook:
     @property
     def full_text(self) -> str:
         """The words with the emoji that were recognised at their ends."""
-        before = "".join(one.character for one in self.emoji if one.at == "start")
+        before = self.leading_emoji
         after = "".join(one.character for one in self.emoji if one.at == "end")
         return " ".join(part for part in (before, self.text, after) if part)
 
@@ -87,11 +110,16 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
     text, positions = _without_stray_end(wording, line_width(quad), level)
     extent, ink, em, emoji = _measured(text, positions, clear, level)
     head = text.rsplit(" ", 1)[0].rstrip() if re.search(r"\S \S{1,2}$", text) and not emoji else ""
+    if len(text) > 2 and text[-1] in _LIKE_SIGNS:
+        head = text[:-1].rstrip()
     if head and len(positions) == len(text):
         # A last sign that was an emoji: then there is an emoji right behind the words without it.
         shorter = _measured(head, positions[: len(head)], clear, level)
         sign = not any(character.isalnum() for character in text[len(head) :])
-        if any((one.character or sign) and one.at == "end" for one in shorter[3]):
+        known, before = (
+            sum(one.at == "end" and (bool(one.character) or sign) for one in each) for each in (shorter[3], emoji)
+        )
+        if known > before:
             text, positions = head, positions[: len(head)]
             extent, ink, em, emoji = shorter
     active = _active_words(life, quad, extent, level) if ink.slab is None else None
@@ -113,7 +141,41 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
         emoji,
         gapped,
         active.look if active else None,
+        _seen_line(life, quad, at_rest),
     )
+
+
+def _seen_line(life: Life, quad: Quad, level: LevelLine) -> SeenLine:
+    """The line's pictures from the frames in which it stands complete and at full strength."""
+    room = round(_ROOM * line_height(quad))
+    to_frame = level.to_frame.copy()
+    to_frame[:, 2] -= to_frame[:, :2] @ np.array([room, room])
+    size = (level.picture.shape[1] + 2 * room, level.picture.shape[0] + 2 * room)
+    kept = [one for one in life.line.kept if life.first <= one.frame <= life.last] or life.line.kept
+    widest = max(line_width(one.quad) for one in kept)
+    strong = 0.85 * float(np.quantile(life.strengths, 0.8)) if len(life.strengths) else 0.0
+
+    def is_full(one: Sighting) -> bool:
+        index = one.frame - life.first
+        inside = 0 <= index < len(life.strengths)
+        return line_width(one.quad) >= 0.93 * widest and (not inside or float(life.strengths[index]) >= strong)
+
+    whole = [one for one in kept if is_full(one)] or [max(kept, key=lambda one: line_width(one.quad))]
+    pictures = []
+    for one in whole:
+        index = one.frame - life.first
+        offset = life.offsets[index] if 0 <= index < len(life.offsets) else np.array(one.offset)
+        to_crop = to_frame.copy()
+        to_crop[:, 2] += offset - np.array(one.origin)
+        picture = cv2.warpAffine(
+            one.crop,
+            to_crop,
+            size,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        pictures.append(np.asarray(picture, np.uint8))
+    return SeenLine(tuple(pictures), to_frame, room, room)
 
 
 def _active_words(life: Life, quad: Quad, extent: Extent, level: LevelLine) -> ActiveWords | None:

@@ -94,6 +94,8 @@ class TextStyle:
     """Fill of the word that is being said, where a caption's words take turns; None where they do not."""
     active_slab: Color | None = None
     """Colour of the box behind the word that is being said; None where it has none."""
+    letter_spacing: float = 0.0
+    """Extra advance behind each letter as a multiple of `size`."""
 
 
 @dataclass(frozen=True, slots=True)

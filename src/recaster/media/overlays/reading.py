@@ -34,7 +34,7 @@ from recaster.media.overlays.scene import (
 )
 from recaster.media.overlays.second_look import is_piece_of, look_again
 from recaster.media.overlays.still_lines import StillLineFinder
-from recaster.media.overlays.style import describe_style, in_one_typeface
+from recaster.media.overlays.style import BlockLook, SeenBlock, describe
 from recaster.media.overlays.tesseract import ScriptReader
 from recaster.media.overlays.wording import Wording, read_at_sight, read_life
 from recaster.media.progress import Progress, silent
@@ -144,7 +144,7 @@ class RapidTextReader:
             for one in glimpsed.glimpses
             if not any(_stands_there(one.life, line.life) for line in set_type)
         ]
-        tracks = in_one_typeface([self._track(block, facts) for block in grouped(joined(set_type))])
+        tracks = _tracks(grouped(joined(set_type)), facts)
         tracks.sort(key=lambda track: (track.first_frame, track.box[1], track.box[0]))
         return assign_roles(tracks, facts)
 
@@ -176,42 +176,49 @@ class RapidTextReader:
             text = ""
         return ReadLine(life, text, confidence, quad, look, life.first, life.last, life.entry, life.exit)
 
-    def _track(self, lines: list[ReadLine], facts: VideoFacts) -> OverlayTrack:
-        leader = max(lines, key=lambda line: line.weight)
-        first, last = leader.first, leader.last
-        life = with_ends(leader.life, first, last)
-        reference = int(np.argmax(life.strengths >= 0.9 * np.quantile(life.strengths, 0.8)))
+
+def _tracks(blocks: list[list[ReadLine]], facts: VideoFacts) -> list[OverlayTrack]:
+    lives = [with_ends(leader.life, leader.first, leader.last) for leader in map(_leader, blocks)]
+    references = [int(np.argmax(life.strengths >= 0.9 * np.quantile(life.strengths, 0.8))) for life in lives]
+    seen = []
+    for block, life, reference in zip(blocks, lives, references, strict=True):
+        active = next((line.look.active for line in block if line.look.active is not None), None)
         at = life.offsets[reference]
-        overlay_lines = tuple(
+        seen.append(SeenBlock(tuple(line.look for line in block), active, (int(at[0]), int(at[1]))))
+    looks = describe(seen, (facts.width, facts.height))
+    return [
+        _track(block, life, reference, look)
+        for block, life, reference, look in zip(blocks, lives, references, looks, strict=True)
+    ]
+
+
+def _leader(lines: list[ReadLine]) -> ReadLine:
+    return max(lines, key=lambda line: line.weight)
+
+
+def _track(lines: list[ReadLine], life: Life, reference: int, look: BlockLook) -> OverlayTrack:
+    at = life.offsets[reference]
+    entry = next((line.entry for line in lines if line.entry.kind != "none"), Animation("none", 0))
+    leave = next((line.exit for line in lines if line.exit.kind != "none"), Animation("none", 0))
+    return OverlayTrack(
+        id="",
+        lines=tuple(
             OverlayLine(
-                line.look.full_text if line.text else "",
-                polygon(shifted(line.look.quad, *at)),
-                line.confidence,
-                line.look.overlay_emoji,
+                line.look.full_text if line.text else "", polygon(quad), line.confidence, line.look.overlay_emoji
             )
-            for line in lines
-        )
-        active = next((line.look.active for line in lines if line.look.active is not None), None)
-        style, box = describe_style(
-            [line.look for line in lines], active, (int(at[0]), int(at[1])), (facts.width, facts.height)
-        )
-        offsets = life.offsets - at
-        entry = next((line.entry for line in lines if line.entry.kind != "none"), Animation("none", 0))
-        leave = next((line.exit for line in lines if line.exit.kind != "none"), Animation("none", 0))
-        return OverlayTrack(
-            id="",
-            lines=overlay_lines,
-            first_frame=first,
-            last_frame=last,
-            reference_frame=first + reference,
-            box=box,
-            offsets=tuple((float(x), float(y)) for x, y in offsets) if life.moves else (),
-            style=style,
-            entry=entry,
-            exit=leave,
-            role=OverlayRole.TEXT,
-            confidence=float(np.mean([line.confidence for line in lines])),
-        )
+            for line, quad in zip(lines, look.quads, strict=True)
+        ),
+        first_frame=life.first,
+        last_frame=life.last,
+        reference_frame=life.first + reference,
+        box=look.box,
+        offsets=tuple((float(x), float(y)) for x, y in life.offsets - at) if life.moves else (),
+        style=look.style,
+        entry=entry,
+        exit=leave,
+        role=OverlayRole.TEXT,
+        confidence=float(np.mean([line.confidence for line in lines])),
+    )
 
 
 def _stands_there(glimpse: Life, life: Life) -> bool:

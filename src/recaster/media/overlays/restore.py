@@ -9,9 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from recaster.errors import InvalidInput
 from recaster.media.overlays.draw import TextDrawer
 from recaster.media.overlays.erase import TextEraser
@@ -19,8 +16,8 @@ from recaster.media.overlays.layout import TextLayout
 from recaster.media.overlays.model import OverlayTrack, TextStyle
 from recaster.media.overlays.timing import appearance
 from recaster.media.progress import Progress, silent
-from recaster.media.video import VideoWriter, read_chosen, read_frames
-from recaster.media.video.model import EncoderSettings, Image, Shot, VideoFacts
+from recaster.media.video import VideoWriter, read_frames
+from recaster.media.video.model import EncoderSettings, Shot, VideoFacts
 
 
 def erase_clip(
@@ -72,7 +69,7 @@ def reset_clip(
     layouts: dict[str, TextLayout] = {}
     if drawer is not None:
         layouts = lay_out_in_place(
-            clip, facts, drawer, {key: NewText(known[key], text, known[key].style) for key, text in texts.items()}
+            facts, drawer, {key: NewText(known[key], text, known[key].style) for key, text in texts.items()}
         )
     total = 2 * facts.frame_count
     eraser.prepare(clip, facts, shots, tracks, lambda done, _: progress(done, total))
@@ -97,14 +94,11 @@ class NewText:
     style: TextStyle
 
 
-def lay_out_in_place(
-    clip: Path, facts: VideoFacts, drawer: TextDrawer, new: Mapping[str, NewText]
-) -> dict[str, TextLayout]:
-    """Lay out new texts where the clip really shows the old ones, with no more lines than these had, by the keys of `new`.
+def lay_out_in_place(facts: VideoFacts, drawer: TextDrawer, new: Mapping[str, NewText]) -> dict[str, TextLayout]:
+    """Lay out new texts on the lines of the old ones, with no more lines than these had, by the keys of `new`.
 
-    Raises `DoesNotFit` where a text has no room, `MediaInvalid` if the clip cannot be decoded.
+    Raises `DoesNotFit` where a text has no room.
     """
-    frames = {frame.index: frame.image for frame in read_chosen(clip, {n.track.reference_frame for n in new.values()})}
     return {
         key: drawer.layout(
             one.text,
@@ -113,16 +107,6 @@ def lay_out_in_place(
             (facts.width, facts.height),
             max_lines=len(one.track.lines),
             old_lines=one.track.lines,
-            seen=_at_reference(frames[one.track.reference_frame], one.track),
         )
         for key, one in new.items()
     }
-
-
-def _at_reference(image: Image, track: OverlayTrack) -> Image:
-    """A track's reference frame, shifted so that the block stands where its polygons say."""
-    dx, dy = track.offset_at(track.reference_frame)
-    if dx == 0 and dy == 0:
-        return image
-    move = np.array([[1, 0, -dx], [0, 1, -dy]], np.float64)
-    return np.asarray(cv2.warpAffine(image, move, image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE), np.uint8)

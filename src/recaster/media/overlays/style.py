@@ -1,337 +1,339 @@
-"""How a block of text looks, made from the measures of its lines: type, colours, slab, alignment, turn.
+"""How blocks of text look: the one place where this is measured; the drawer takes it as it stands here.
 
-The font class is the shipped font whose drawn letters lie best on the ones that were seen; the size follows from how
-wide and high these letters are. Nothing is read or followed here, and what a block is for is no matter.
+First every block's words are laid on what was seen, in every face that ships (`typesetting`). Blocks that look alike then
+agree on a face, and colours, outline, shadow (`inking`) and slab (`backing`) are measured where the set letters lie.
+Nothing is read or followed here, and what a block is for is no matter.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import lru_cache
-from typing import Literal
+from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
-import skia
-from numpy.typing import NDArray
 
 from recaster.media.overlays.active_words import ActiveLook
-from recaster.media.overlays.fonts import DEFAULT_FONT, FONTS, find_font, read_font
+from recaster.media.overlays.backing import BackedLine, Backing, find_glass, find_slab
 from recaster.media.overlays.geometry import bounds, shifted
-from recaster.media.overlays.letters import DEEP, Extent, find_veil
-from recaster.media.overlays.letters import Color as PixelColor
+from recaster.media.overlays.inking import (
+    Lettering,
+    as_stroke,
+    find_active_fill,
+    find_fill,
+    find_opacity,
+    find_rim,
+    find_shadow,
+    rgb,
+)
 from recaster.media.overlays.looks import LineLook
-from recaster.media.overlays.model import Box, Color, OverlayTrack, Shadow, Slab, Stroke, TextStyle
+from recaster.media.overlays.model import Box, Stroke, TextStyle
+from recaster.media.overlays.networks import Quad
+from recaster.media.overlays.placing import SetLine, alignment, full_box, letters_quad, line_spacing, rotation
+from recaster.media.overlays.typesetting import (
+    DEFAULT_FACE,
+    Color,
+    Face,
+    Fit,
+    Seen,
+    Setting,
+    compared,
+    fitted,
+    placed,
+    seen_coverage,
+    seen_in_turns,
+    typesetter,
+)
 
-_DRAWN = 64
-"""Em size at which letters are drawn for comparison."""
-_COMPARED = 40
-"""Height to which drawn and seen letters are scaled for comparison."""
-_NEAR = 40.0
+_NEAR = 60.0
 """Distance of two colours (0–441) up to which they count as one."""
-_WIDEST_PADDING = 1.4
-"""Widest slab around the letters, in em: anything wider is a wall behind the words."""
-_USUAL_RADIUS = 0.2
-"""Radius of a slab whose corners cannot be seen, against its height: about what phone editors draw."""
-_AS_GOOD = 0.2
-"""Difference of edges, against the lines' height, that does not tell one alignment from another."""
-_DARKER = 18.0
-"""How much darker (0–255) the picture is where a shadow falls than on the other side of the letters."""
+_SURE = 0.8
+"""Agreement from which the colour taken for the letters' is not doubted."""
+_DOUBT = 0.05
+"""Agreement that a face may lack against the best one and still be the right one."""
+_ENOUGH_LETTERS = 6
+"""Letters from which a face is told well."""
+_SEARCHED = 0.9
+"""How far around the place of a line its letters are looked for, in em."""
+_EXPLAINED = 0.9
+"""Agreement from which nothing about the letters is left to explain."""
 
-Bits = NDArray[np.bool_]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeenBlock:
+    """The lines of a block, from top to bottom."""
+
+    looks: tuple[LineLook, ...]
+    active: ActiveLook | None
+    """How the word that is being said stands out, where one does."""
+    at: tuple[int, int]
+    """Move of the block from where the looks were taken to where its box is wanted."""
 
 
-def describe_style(
-    looks: Sequence[LineLook], active: ActiveLook | None, at: tuple[int, int], frame_size: tuple[int, int]
-) -> tuple[TextStyle, Box]:
-    """The look of a block, and the upright box around everything that belongs to it.
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockLook:
+    """What `describe` finds of a block."""
 
-    Args:
-        looks: its lines from top to bottom.
-        active: how the word that is being said stands out, where one does.
-        at: move of the block from where the looks were taken to where the box is wanted.
-        frame_size: width and height.
-    """
-    leader = max(looks, key=lambda look: (len(look.text), look.em))
-    font, weight, size = _typeface(leader)
-    stroke = (
-        Stroke(_rgb(leader.ink.stroke), round(leader.ink.stroke_width, 1)) if leader.ink.stroke is not None else None
+    style: TextStyle
+    box: Box
+    """Upright, around everything that belongs to it."""
+    quads: tuple[Quad, ...]
+    """Around each line's letters with their outline, exact to a part of a pixel."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Compared:
+    """A block's longest line in all faces."""
+
+    block: SeenBlock
+    leader: int
+    fill: Color
+    fits: tuple[Fit, ...]
+
+    @property
+    def letters(self) -> int:
+        return len(self.block.looks[self.leader].text)
+
+    def agreement(self, face: Face) -> float:
+        return next((fit.agreement for fit in self.fits if fit.setting.face == face), 0.0)
+
+
+def describe(blocks: Sequence[SeenBlock], frame_size: tuple[int, int]) -> list[BlockLook]:
+    """The looks of all blocks of a clip, in their order. `frame_size` is width and height."""
+    found = [_compared(block) for block in blocks]
+    looks = [_described(one, _face_of(one, found), frame_size) for one in found]
+    return [_with_shadow_of_kin(look, looks) for look in looks]
+
+
+def _with_shadow_of_kin(look: BlockLook, others: Sequence[BlockLook]) -> BlockLook:
+    """A look with the shadow that others of its kind have: on a busy scene a single one may not be told from it."""
+    style = look.style
+    if style.shadow is not None or style.stroke is not None or style.slab is not None:
+        return look
+    kin = [other.style.shadow for other in others if other is not look and _are_kin(style, other.style)]
+    cast = [shadow for shadow in kin if shadow is not None]
+    if not cast or 2 * len(cast) < len(kin):
+        return look
+    return replace(look, style=replace(style, shadow=cast[0]))
+
+
+def _are_kin(one: TextStyle, other: TextStyle) -> bool:
+    return (
+        (one.font, one.weight) == (other.font, other.weight)
+        and abs(one.size - other.size) < 0.08 * one.size
+        and float(np.linalg.norm(np.subtract(one.fill, other.fill))) < _NEAR
+        and other.stroke is None
+        and other.slab is None
     )
-    slab = _slab(leader, size)
-    shadow = _shadow(leader, size) if stroke is None and slab is None else None
-    style = TextStyle(
-        font=font,
-        weight=weight,
-        size=round(size, 1),
-        fill=_rgb(leader.ink.fill),
-        opacity=1.0,
-        stroke=stroke,
-        shadow=shadow,
-        slab=slab,
-        align=_alignment(looks, frame_size[0]),
-        line_spacing=_line_spacing(looks, size),
-        rotation=_rotation(leader),
-        active_fill=active.fill if active else None,
-        active_slab=active.slab if active else None,
-    )
-    reach_x, reach_y = (slab.padding_x, slab.padding_y) if slab else (0.0, 0.0)
-    boxes = [_full_box(look, at) for look in looks]
-    box = (
-        max(0.0, min(box[0] for box in boxes) - reach_x),
-        max(0.0, min(box[1] for box in boxes) - reach_y),
-        min(float(frame_size[0]), max(box[2] for box in boxes) + reach_x),
-        min(float(frame_size[1]), max(box[3] for box in boxes) + reach_y),
-    )
-    return style, box
 
 
-def in_one_typeface(tracks: Sequence[OverlayTrack]) -> list[OverlayTrack]:
-    """Give texts that look alike but for a doubtful typeface the one that most of their letters have.
+def _compared(block: SeenBlock) -> _Compared:
+    """Lay a block's longest line in all faces on what was seen of it in the colour that its letters most likely have."""
+    leader = max(range(len(block.looks)), key=lambda index: (len(block.looks[index].text), block.looks[index].em))
+    look = block.looks[leader]
+    if not look.text.strip():
+        return _Compared(block, leader, look.ink.fill, ())
+    box = _letters_box(look)
+    best: tuple[Color, list[Fit]] | None = None
+    for color in _possible_fills(look):
+        seen = _seen(look, color, block.active)
+        fits = compared(look.text, seen, box, look.em, _found_box(look))
+        if best is None or fits[0].agreement > best[1][0].agreement + 0.04:
+            best = (color, fits)
+        if fits[0].agreement >= _SURE:
+            break
+    assert best is not None
+    return _Compared(block, leader, best[0], tuple(best[1]))
+
+
+def _seen(look: LineLook, fill: Color, active: ActiveLook | None) -> Seen:
+    """What a line's pictures show of letters of a colour, where its letters can be."""
+    height, width = look.seen.pictures[0].shape[:2]
+    own, found, room = _letters_box(look), _found_box(look), _SEARCHED * look.em
+    rows = slice(max(0, int(min(own[1], found[1]) - room)), min(height, int(max(own[3], found[3]) + room) + 1))
+    columns = slice(max(0, int(min(own[0], found[0]) - room)), min(width, int(max(own[2], found[2]) + room) + 1))
+    pictures = [np.ascontiguousarray(picture[rows, columns]) for picture in look.seen.pictures]
+    if active is None:
+        part = seen_coverage(pictures, fill, look.em)
+    else:
+        boxed = None if active.slab is None else np.array(active.slab[::-1], np.float32)
+        part = seen_in_turns(pictures, fill, look.em, boxed)
+    seen = Seen(np.zeros((height, width), np.float32), np.ones((height, width), np.bool_))
+    seen.cover[rows, columns], seen.known[rows, columns] = part.cover, part.known
+    return seen
+
+
+def _letters_box(look: LineLook) -> Box:
+    """Where the reader has the letters without their outline, in the line's pictures."""
+    extent, rim = look.extent, look.ink.stroke_width
+    left, top = look.seen.left, look.seen.top
+    return (extent.left + left + rim, extent.top + top + rim, extent.right + left - rim, extent.bottom + top - rim)
+
+
+def _found_box(look: LineLook) -> Box:
+    """Where the detector has the line, in the line's pictures."""
+    to_frame = look.seen.to_frame
+    return bounds(((look.quad - to_frame[:, 2]) @ np.linalg.inv(to_frame[:, :2]).T).astype(np.float32))
+
+
+def _possible_fills(look: LineLook) -> list[Color]:
+    """Colours that the letters may have, the likeliest first."""
+    others = [color for color in (look.ink.stroke, look.ink.slab) if color is not None]
+    asked = [look.ink.fill, np.full(3, 255, np.float32), *others, np.zeros(3, np.float32)]
+    found: list[Color] = []
+    for color in asked:
+        if all(float(np.linalg.norm(color - other)) > _NEAR for other in found):
+            found.append(np.asarray(color, np.float32))
+    return found
+
+
+def _face_of(one: _Compared, others: Sequence[_Compared]) -> Face:
+    """The face in which a block and those that look like it agree best.
 
     The lines of a list come from one hand; told apart line by line, a short one may seem to be of another font.
     """
-    result = []
-    for track in tracks:
-        kin = [other for other in tracks if _alike(track.style, other.style)]
-        letters: Counter[tuple[str, int]] = Counter()
-        for other in kin:
-            letters[(other.style.font, other.style.weight)] += len(other.text)
-        own = (track.style.font, track.style.weight)
-        chosen = max(letters, key=lambda face: (letters[face], face == own))
-        if chosen != own:
-            sizes = [other.style.size for other in kin if (other.style.font, other.style.weight) == chosen]
-            style = replace(track.style, font=chosen[0], weight=chosen[1], size=round(float(np.median(sizes)), 1))
-            track = replace(track, style=style)
-        result.append(track)
-    return result
+    if not one.fits:
+        return DEFAULT_FACE
+    kin = [other for other in others if _alike(one, other)]
+    least = one.fits[0].agreement - (_DOUBT if one.letters >= _ENOUGH_LETTERS else 3 * _DOUBT)
+    return max(
+        (fit.setting.face for fit in one.fits if fit.agreement >= least),
+        key=lambda face: sum(other.letters * other.agreement(face) for other in kin),
+    )
 
 
-def _alike(one: TextStyle, other: TextStyle) -> bool:
+def _alike(one: _Compared, other: _Compared) -> bool:
+    if not other.fits:
+        return False
+
+    def same(color: Color | None, its: Color | None) -> bool:
+        if color is None or its is None:
+            return color is its
+        return float(np.linalg.norm(color - its)) < _NEAR
+
+    own, its = one.block.looks[one.leader].ink, other.block.looks[other.leader].ink
+    size = one.fits[0].setting.size
     return (
-        abs(one.size - other.size) < 0.12 * one.size
-        and float(np.linalg.norm(np.subtract(one.fill, other.fill))) < _NEAR
-        and (one.stroke is None) == (other.stroke is None)
-        and (one.slab is None) == (other.slab is None)
+        abs(size - other.fits[0].setting.size) < 0.15 * size and same(one.fill, other.fill) and same(own.slab, its.slab)
     )
 
 
-def _full_box(look: LineLook, at: tuple[int, int]) -> Box:
-    """The upright box around a line's letters and emoji."""
-    parts = [look.quad, *(look.level.in_frame(one.left, one.top, one.right, one.bottom) for one in look.emoji)]
-    return bounds(shifted(np.concatenate(parts), *at))
+# ---- one block -------------------------------------------------------------------------------------------------------
 
 
-# ---- type ------------------------------------------------------------------------------------------------------------
-
-
-def _typeface(look: LineLook) -> tuple[str, int, float]:
-    """Font class, weight and size in pixels of the letters of a line."""
-    seen = _cut_to_letters(look)
-    text = look.text.strip()
-    if not text or seen is None:
-        return DEFAULT_FONT, 700, max(6.0, look.em)
-    best: tuple[float, str, int, float] | None = None
-    for key, family in FONTS.items():
-        for weight in family.weights:
-            drawn = _drawn(text, key, weight)
-            if drawn is None:
-                continue
-            score = _agreement(seen, drawn)
-            if best is None or score > best[0]:
-                best = (score, key, weight, _DRAWN * seen.shape[1] / drawn.shape[1])
-    if best is None:
-        return DEFAULT_FONT, 700, max(6.0, look.em)
-    _, key, weight, size = best
-    # A misread letter makes the width wrong; the height bounds the error.
-    return key, weight, float(np.clip(size, 0.8 * look.em, 1.25 * look.em))
-
-
-def _cut_to_letters(look: LineLook) -> Bits | None:
-    """The fill of a line's letters without the outline around it; None where there is none to speak of."""
-    extent, picture = look.extent, look.level.picture
-    rim = 2
-    window = (
-        slice(max(0, extent.top - rim), min(picture.shape[0], extent.bottom + rim)),
-        slice(max(0, extent.left - rim), min(picture.shape[1], extent.right + rim)),
+def _described(one: _Compared, face: Face, frame_size: tuple[int, int]) -> BlockLook:
+    looks, active = one.block.looks, one.block.active
+    lines = _set_lines(one, face)
+    leader = lines[one.leader]
+    setting = leader.fit.setting
+    shape = looks[one.leader].seen.pictures[0].shape[:2]
+    lettering = Lettering.of(
+        looks[one.leader].seen.pictures,
+        typesetter().fine(leader.look.text, setting, shape),
+        setting.size,
+        takes_turns=active is not None,
     )
-    part = look.ink.letters[window].astype(np.uint8)
-    around = look.ink.slab if look.ink.slab is not None else look.ink.stroke
-    if around is not None:
-        # The bits are the pure fill. The letters' border lies where the blend is half fill, half what is around.
-        axis = around - look.ink.fill
-        share = (picture[window].astype(np.float32) - look.ink.fill) @ axis / max(float(axis @ axis), 1e-6)
-        part = cv2.dilate(part, np.ones((3, 3), np.uint8)) & (share < 0.5).astype(np.uint8)
-    # Specks of the scene in the same colour are smaller than any dot of an i.
-    count, labels, facts, _ = cv2.connectedComponentsWithStats(part, connectivity=8)
-    large = facts[:, cv2.CC_STAT_AREA] >= max(3.0, (0.08 * extent.height) ** 2)
-    large[0] = False
-    kept = large[labels] if count > 1 else part > 0
-    rows, columns = np.flatnonzero(kept.any(axis=1)), np.flatnonzero(kept.any(axis=0))
-    if len(rows) < 4 or len(columns) < 4:
+    fill = find_fill(lettering, one.fill) if leader.is_set else one.fill
+    rim = find_rim(lettering, fill) if leader.is_set else None
+    stroke = as_stroke(rim) if rim is not None else _seen_stroke(leader)
+    slab_color = leader.look.ink.slab if rim is None or stroke is not None else rim.color
+    backing = _backing(lines, one.leader, slab_color) if stroke is None else None
+    opacity, shadow = 1.0, None
+    if backing is None and leader.is_exact:
+        opacity, fill = find_opacity(lettering, fill, stroke.width if stroke else 0.0)
+    if backing is None and leader.is_set:
+        shadow = find_shadow(lettering, opacity) if stroke is None else None
+    style = TextStyle(
+        font=setting.face.font,
+        weight=setting.face.weight,
+        size=round(setting.size, 2),
+        fill=rgb(fill),
+        opacity=opacity,
+        stroke=stroke,
+        shadow=shadow,
+        slab=backing.slab if backing else None,
+        align=alignment(lines, frame_size[0]),
+        line_spacing=line_spacing(lines),
+        rotation=rotation(lines),
+        active_fill=_active_fill(active, lettering, fill),
+        active_slab=active.slab if active else None,
+        letter_spacing=round(setting.spacing, 4),
+    )
+    quads = tuple(shifted(letters_quad(line, stroke.width if stroke else 0.0), *one.block.at) for line in lines)
+    return BlockLook(style, full_box(lines, quads, backing, one.block.at, frame_size), quads)
+
+
+def _seen_stroke(line: SetLine) -> Stroke | None:
+    """The outline as the reader has it, for letters that no face explains or that are see-through with their outline."""
+    ink = line.look.ink
+    if ink.stroke is None or line.fit.agreement >= _EXPLAINED:
         return None
-    return np.asarray(kept[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], np.bool_)
-
-
-def _agreement(seen: Bits, drawn: Bits) -> float:
-    """Intersection over union of two pictures of the same letters, brought to one width.
-
-    Height is not brought to one: letters of another font are higher or lower. They are laid over each other where they
-    agree best, because a scrap of the scene above or below would shift them.
-    """
-    width = max(8, round(_COMPARED * seen.shape[1] / seen.shape[0]))
-    height = max(8, round(drawn.shape[0] * width / drawn.shape[1]))
-    one = cv2.resize(seen.astype(np.float32), (width, _COMPARED), interpolation=cv2.INTER_AREA)
-    other = cv2.resize(drawn.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
-    room = _COMPARED // 4 + max(0, height - _COMPARED)
-    one = cv2.copyMakeBorder(one, room, room, 0, 0, cv2.BORDER_CONSTANT, value=0)
-    shared = float(cv2.matchTemplate(one, other, cv2.TM_CCORR).max())
-    return shared / max(float((one * one).sum() + (other * other).sum()) - shared, 1e-6)
-
-
-@lru_cache(maxsize=256)
-def _drawn(text: str, key: str, weight: int) -> Bits | None:
-    """The letters of a text in a font, cut to their extent; None where the font lacks one."""
-    face = _face(key, weight)
-    font = skia.Font(face, _DRAWN)
-    if any(not face.unicharToGlyph(ord(character)) for character in text if not character.isspace()):
+    if float(np.linalg.norm(ink.stroke - ink.fill)) < 2.5 * _NEAR:
         return None
-    width = int(font.measureText(text)) + 2 * _DRAWN
-    pixels = np.zeros((3 * _DRAWN, width, 4), np.uint8)
-    canvas = skia.Canvas(pixels, colorType=skia.kBGRA_8888_ColorType)
-    canvas.drawString(text, _DRAWN, 2 * _DRAWN, font, skia.Paint(Color=skia.ColorWHITE, AntiAlias=True))
-    ink = pixels[..., 3] > 127
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    if not len(rows):
+    return Stroke(rgb(ink.stroke), round(ink.stroke_width, 1))
+
+
+def _set_lines(one: _Compared, face: Face) -> list[SetLine]:
+    """All lines of a block in one face, size and spacing, each in its own place."""
+    looks = one.block.looks
+    if not one.fits:
+        return [SetLine(look, Fit(_rough(look, face, look.em, 0.0), 0.0)) for look in looks]
+    seen = [_seen(look, one.fill, one.block.active) for look in looks]
+    chosen = next(fit for fit in one.fits if fit.setting.face == face)
+    lead = fitted(looks[one.leader].text, seen[one.leader], chosen.setting, tilts=_may_tilt(looks[one.leader]))
+    size, spacing = lead.setting.size, lead.setting.spacing
+    lines = []
+    for index, (look, field) in enumerate(zip(looks, seen, strict=True)):
+        if index == one.leader:
+            lines.append(SetLine(look, lead))
+        elif look.text.strip():
+            start = placed(look.text, field, _rough(look, face, size, spacing))
+            lines.append(SetLine(look, fitted(look.text, field, start.setting, same_type=True, tilts=_may_tilt(look))))
+        else:
+            lines.append(SetLine(look, Fit(_rough(look, face, size, spacing), 0.0)))
+    return lines
+
+
+def _may_tilt(look: LineLook) -> bool:
+    """Whether the line was seen at an angle: a level one is level."""
+    return bool(abs(float(look.seen.to_frame[1, 0])) > 1e-6)
+
+
+def _rough(look: LineLook, face: Face, size: float, spacing: float) -> Setting:
+    """A setting where the reader has the letters."""
+    left, top, right, bottom = _letters_box(look)
+    local = Setting(face, size, spacing, 0.0, 0.0, 0.0)
+    own = typesetter().ink_box(look.text, local) if look.text.strip() else (0.0, -0.7 * size, 0.0, 0.0)
+    return replace(
+        local, x=(left + right) / 2 - (own[0] + own[2]) / 2, baseline=(top + bottom) / 2 - (own[1] + own[3]) / 2
+    )
+
+
+def _backing(lines: Sequence[SetLine], leader: int, color: Color | None) -> Backing | None:
+    backed = []
+    for line in lines:
+        setting = line.fit.setting
+        top, bottom = typesetter().extents(setting.face)
+        left, right = line.ends
+        backed.append(
+            BackedLine(
+                line.look.seen.pictures,
+                left,
+                right,
+                setting.baseline - top * setting.size,
+                setting.baseline + bottom * setting.size,
+                setting.size,
+            )
+        )
+    opaque = None if color is None else find_slab(backed, color)
+    if opaque is not None:
+        return opaque
+    look = lines[leader].look
+    return find_glass(backed[leader], look.level, look.extent, look.seen.top)
+
+
+def _active_fill(active: ActiveLook | None, lettering: Lettering, fill: Color) -> tuple[int, int, int] | None:
+    if active is None:
         return None
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-@lru_cache(maxsize=32)
-def _face(key: str, weight: int) -> skia.Typeface:
-    return skia.Typeface.MakeFromData(skia.Data.MakeWithCopy(read_font(find_font(key, weight))))
-
-
-def _line_spacing(looks: Sequence[LineLook], size: float) -> float:
-    """Distance of baselines as a multiple of the size."""
-    if len(looks) < 2:
-        return 1.28
-    baselines = []
-    for look in looks:
-        depth = 0.2 * size if DEEP.search(look.text) else 0.0
-        middle = look.quad.mean(axis=0)
-        baselines.append(float(middle[1]) + look.extent.height / 2 - depth)
-    spacing = float(np.median(np.diff(baselines))) / size
-    return round(min(max(spacing, 0.9), 2.0), 3)
-
-
-# ---- slab and shadow -------------------------------------------------------------------------------------------------
-
-
-def _slab(look: LineLook, size: float) -> Slab | None:
-    color = look.ink.slab
-    if color is None:
-        return _veil(look)
-    level, extent = look.level, look.extent
-    left = min([extent.left, *(round(one.left) for one in look.emoji)])
-    right = max([extent.right, *(round(one.right) for one in look.emoji)])
-    near = np.linalg.norm(level.picture.astype(np.float32) - color, axis=2) < _NEAR
-    middle = near[extent.top + extent.height // 3 : extent.bottom - extent.height // 3].mean(axis=0) > 0.5
-    spine = near[:, extent.left : extent.right].mean(axis=1) > 0.6
-    before, after = _run(middle[: max(left - 1, 0)][::-1]) + 1, _run(middle[right + 1 :]) + 1
-    above, below = _run(spine[: max(extent.top - 1, 0)][::-1]) + 1, _run(spine[extent.bottom + 1 :]) + 1
-    padding_x, padding_y = (before + after) / 2, (above + below) / 2
-    if max(padding_x, padding_y) > _WIDEST_PADDING * size:
-        return None
-    box = Extent(left - before, extent.top - above, right + after, extent.bottom + below)
-    radius = _radius(near, box)
-    return Slab(_rgb(color), 1.0, radius, round(padding_x, 1), round(padding_y, 1), True)
-
-
-def _veil(look: LineLook) -> Slab | None:
-    """A see-through slab. Its ends are hidden in the scene: it is taken to reach aside as far as up and down."""
-    veil = find_veil(look.level, look.extent)
-    if veil is None:
-        return None
-    padding = round((veil.above + veil.below) / 2, 1)
-    radius = round(_USUAL_RADIUS * (look.extent.height + 2 * padding), 1)
-    return Slab(_rgb(veil.color), round(veil.opacity, 2), radius, padding, padding, True)
-
-
-def _run(values: Bits) -> int:
-    """Length of the run of true values at the beginning."""
-    stops = np.flatnonzero(~values)
-    return int(stops[0]) if stops.size else len(values)
-
-
-def _radius(near: Bits, box: Extent) -> float:
-    """Radius of a slab's corners, from how far in along the diagonal its colour begins."""
-    reaches = []
-    for x, y, step_x, step_y in (
-        (box.left, box.top, 1, 1),
-        (box.right - 1, box.top, -1, 1),
-        (box.left, box.bottom - 1, 1, -1),
-        (box.right - 1, box.bottom - 1, -1, -1),
-    ):
-        for reach in range(box.height // 2):
-            column, row = x + reach * step_x, y + reach * step_y
-            if 0 <= row < near.shape[0] and 0 <= column < near.shape[1] and near[row, column]:
-                reaches.append(reach)
-                break
-    if not reaches:
-        return 0.0
-    # The diagonal of a rounded corner is missing for 1 − 1/√2 of the radius on each axis.
-    return round(min(float(np.median(reaches)) / (1 - 2**-0.5), box.height / 2), 1)
-
-
-def _shadow(look: LineLook, size: float) -> Shadow | None:
-    """A dark copy of the letters to one side: there the picture is darker than on the opposite side of the letters."""
-    luma = cv2.cvtColor(look.level.picture, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    letters = look.ink.letters
-    thick = cv2.dilate(letters.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    reach = max(2, round(0.07 * size))
-
-    def beside(dx: int, dy: int) -> float:
-        moved = np.roll(np.roll(letters, dy, axis=0), dx, axis=1) & ~thick
-        return float(np.median(luma[moved])) if int(moved.sum()) >= 20 else float("nan")
-
-    falling, rising = beside(reach, reach), beside(-reach, -reach)
-    if not np.isfinite(falling) or not np.isfinite(rising) or rising - falling < _DARKER:
-        return None
-    opacity = float(np.clip(1 - falling / max(rising, 1.0), 0.2, 0.8))
-    return Shadow((0, 0, 0), round(opacity, 2), float(reach), float(reach), 0.0)
-
-
-# ---- place -----------------------------------------------------------------------------------------------------------
-
-
-def _alignment(looks: Sequence[LineLook], width: int) -> Literal["left", "center", "right"]:
-    boxes = [_full_box(look, (0, 0)) for look in looks]
-    lefts, rights = [box[0] for box in boxes], [box[2] for box in boxes]
-    centres = [(left + right) / 2 for left, right in zip(lefts, rights, strict=True)]
-    if len(boxes) > 1:
-        spreads: dict[Literal["left", "center", "right"], float] = {
-            "center": float(np.ptp(centres)),
-            "left": float(np.ptp(lefts)),
-            "right": float(np.ptp(rights)),
-        }
-        # Lines of nearly one width stand alike on every side: then the place in the frame tells.
-        closest = min(spreads.values()) + _AS_GOOD * float(np.mean([box[3] - box[1] for box in boxes]))
-        if spreads["center"] <= closest and abs(float(np.mean(centres)) - width / 2) < 0.06 * width:
-            return "center"
-        return min(spreads, key=lambda key: spreads[key])
-    if abs(centres[0] - width / 2) < 0.06 * width:
-        return "center"
-    return "left" if centres[0] < width / 2 else "right"
-
-
-def _rotation(look: LineLook) -> float:
-    along = look.quad[1] - look.quad[0]
-    angle = float(np.degrees(np.arctan2(along[1], along[0])))
-    return round(angle, 1) if abs(angle) > 0.1 else 0.0
-
-
-def _rgb(color: PixelColor) -> Color:
-    blue, green, red = (round(float(value)) for value in color)
-    return (red, green, blue)
+    if active.slab is not None:
+        return find_active_fill(lettering, fill, np.array(active.slab[::-1], np.float32))
+    return active.fill

@@ -15,7 +15,7 @@ from recaster.media.video.model import (
     VideoFacts,
 )
 from recaster.media.video.probe import probe
-from recaster.media.video.reader import read_chosen, read_frames, read_luma, read_proxies, read_times
+from recaster.media.video.reader import FrameReader, read_chosen, read_frames, read_luma, read_proxies, read_times
 from recaster.media.video.shots import find_shots
 from recaster.media.video.sound import audio_digest
 from recaster.media.video.writer import MP4_AUDIO_CODECS, VideoWriter, encoded_size
@@ -26,6 +26,7 @@ __all__ = [
     "ColorTags",
     "EncoderSettings",
     "Frame",
+    "FrameReader",
     "Image",
     "Luma",
     "LumaFrame",

@@ -9,6 +9,11 @@ the guess was, because reading and writing use the same matrix.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
 from recaster.media.video.model import ColorTags, VideoFacts
 
 UNSPECIFIED = 2
@@ -18,6 +23,15 @@ BT2020 = 9
 _HD_LINES = 720
 # H.273 matrix code point -> number of the coefficient table of swscale (its SWS_CS_* constants).
 _SCALER_TABLE = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
+# Weights of red and blue in luma by matrix code point.
+_LUMA_WEIGHTS = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+}
 
 
 def matrix_for_reading(tags: ColorTags, coded_height: int) -> int:
@@ -34,6 +48,26 @@ def matrix_for_reading(tags: ColorTags, coded_height: int) -> int:
 def scaler_table(matrix: int) -> int:
     """Coefficient table of swscale for a matrix code point from `matrix_for_reading`."""
     return _SCALER_TABLE[matrix]
+
+
+@lru_cache(maxsize=8)
+def bgr_from_ycc(matrix: int, *, full_range: bool) -> NDArray[np.float32]:
+    """Affine map from 8-bit (Y, Cb, Cr) to (B, G, R), shape (3, 4), for a matrix code point from `matrix_for_reading`.
+
+    Coefficients: ITU-T H.273, table 4; ranges: its equations 20 to 25.
+    """
+    red, blue = _LUMA_WEIGHTS[matrix]
+    green = 1 - red - blue
+    luma, chroma = (1.0, 1.0) if full_range else (255 / 219, 255 / 224)
+    turn = np.array(
+        [
+            [luma, 2 * (1 - blue) * chroma, 0],
+            [luma, -2 * (1 - blue) * blue / green * chroma, -2 * (1 - red) * red / green * chroma],
+            [luma, 0, 2 * (1 - red) * chroma],
+        ]
+    )
+    zero = np.array([0 if full_range else 16, 128, 128])
+    return np.asarray(np.column_stack([turn, -turn @ zero]), np.float32)
 
 
 def tags_for_writing(facts: VideoFacts) -> ColorTags:

@@ -3,7 +3,8 @@
     remixability = 0.35 · person + 0.20 · angle + 0.20 · alone + 0.15 · overlays + 0.10 · length     each part is 0–1
 
 - **person**: one person on camera; how much of the clip, and how large the face is (48 pixels are the least that can be
-  swapped, from 180 pixels on it is large enough).
+  swapped, from 180 pixels on it is large enough). What is worn over the face takes a fifth away for each thing: it stays
+  in front of the new face.
 - **angle**: how far the head turns aside at the 90th percentile: up to 25° costs nothing, 60° everything.
 - **alone**: 1 minus the share of frames in which somebody else's face is seen.
 - **overlays**: readable texts, one to eight of them; none leaves nothing to say for the brand.
@@ -21,6 +22,7 @@ LARGE_FACE = 180.0
 FREE_YAW = 25.0
 LARGEST_YAW = 60.0
 _MOST_OVERLAYS = 8
+_WORN = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,23 @@ class Measured:
     """Texts as read, one for each block."""
     overlay_confidence: float
     """Median confidence of the reader, 0–1; 0 without texts."""
+    face_wears: tuple[str, ...] = ()
+    """What that face wears that stays in front of another one, in words: `a full beard`, `glasses`."""
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON that `from_json` understands."""
-        return {**asdict(self), "overlay_texts": list(self.overlay_texts)}
+        return {**asdict(self), "overlay_texts": list(self.overlay_texts), "face_wears": list(self.face_wears)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Measured:
         """Rebuild from JSON."""
-        return cls(**{**data, "overlay_texts": tuple(data["overlay_texts"])})
+        return cls(
+            **{
+                **data,
+                "overlay_texts": tuple(data["overlay_texts"]),
+                "face_wears": tuple(data.get("face_wears", ())),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +94,10 @@ def _person(measured: Measured, reasons: list[str]) -> float:
         reasons.append(f"The face is only {measured.face_height:.0f} pixels high.")
     elif measured.face_share >= 0.6 and measured.other_face_share <= 0.1:
         reasons.append("One person is clearly on camera.")
-    return size * min(measured.face_share / 0.8, 1.0)
+    if measured.face_wears:
+        reasons.append(f"The face wears {' and '.join(measured.face_wears)}, which will stay in front of the new face.")
+    bare = max(0.0, 1.0 - _WORN * len(measured.face_wears))
+    return size * bare * min(measured.face_share / 0.8, 1.0)
 
 
 def _overlays(measured: Measured, reasons: list[str]) -> float:

@@ -1,0 +1,392 @@
+"""Words set in a shipped face and laid on the words that were seen: which face, how large, how widely spaced, where.
+
+What is compared is coverage: how much of each pixel the letters take. The seen coverage comes from the pictures of a
+line, the drawn one from the same text engine that later draws the new words, so that both mean the same by size and
+place. It tells no colours (see `inking`) and describes no blocks (see `style`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import skia
+from numpy.typing import NDArray
+
+from recaster.media.overlays._typefaces import FINE, Typefaces
+from recaster.media.overlays.fonts import DEFAULT_FONT, FONT_FOLDER, FONTS
+from recaster.media.overlays.model import Box
+from recaster.media.video.model import Image
+
+Field = NDArray[np.float32]
+Color = NDArray[np.float32]
+"""Blue, green, red, each 0–255."""
+
+_THICKEST = 0.24
+"""Widest stem of a letter, in em."""
+_LEAST_CONTRAST = 24.0
+"""Distance of fill and ground (0–441) from which coverage can be told."""
+_BOXED = 60.0
+"""Distance of two colours (0–441) up to which a pixel is of the box behind the word that is being said."""
+_WIDTHS = (0.92, 0.96, 1.0, 1.04, 1.08)
+"""Widths that are tried, as shares of the measured one: what stands beside the letters may have been taken for one."""
+_FINALISTS = 3
+"""Faces that are fitted exactly."""
+_LEAST_ENERGY = 1e-3
+"""Mean square of the coverage where there may be letters."""
+_TRACKED = 6
+"""Letters from which on size and spacing can be told apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A shipped face: font class and weight."""
+
+    font: str
+    weight: int
+
+
+DEFAULT_FACE = Face(DEFAULT_FONT, 700)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a line of words is set, in pixels of the picture that it is laid on."""
+
+    face: Face
+    size: float
+    """Em size."""
+    spacing: float
+    """Extra advance behind each letter, per em."""
+    x: float
+    """Centre of the line's advance."""
+    baseline: float
+    """At the centre."""
+    tilt: float
+    """Radians clockwise about the centre."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A setting and how well it lies on what was seen."""
+
+    setting: Setting
+    agreement: float
+    """Correlation of drawn and seen coverage, 1 at best."""
+
+
+class Typesetter:
+    """Draws the coverage of set words, in `FINE` cells per pixel first. Holds parsed fonts; not meant to be shared between threads."""
+
+    def __init__(self) -> None:
+        self._fonts = Typefaces(FONT_FOLDER, None)
+
+    def has(self, text: str, face: Face) -> bool:
+        """Whether the face itself has all letters of the text."""
+        key = self._fonts.key(face.font, face.weight)
+        return all(self._fonts[key].unicharToGlyph(ord(one)) for one in text if not one.isspace())
+
+    def advance(self, text: str, face: Face, spacing: float) -> float:
+        """Width of the line per em."""
+        return self._fonts.advance(text, self._fonts.key(face.font, face.weight), spacing)
+
+    def extents(self, face: Face) -> tuple[float, float]:
+        """How far tall letters rise above and hanging ones fall below the baseline, per em."""
+        extents = self._fonts.extents(self._fonts.key(face.font, face.weight))
+        return extents.top, extents.bottom
+
+    def ink_box(self, text: str, setting: Setting) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom of the letters before the line is tilted."""
+        key = self._fonts.key(setting.face.font, setting.face.weight)
+        left, top, right, bottom = (edge * setting.size for edge in self._fonts.ink_box(text, key, setting.spacing))
+        start = setting.x - self.advance(text, setting.face, setting.spacing) * setting.size / 2
+        return start + left, setting.baseline + top, start + right, setting.baseline + bottom
+
+    def coverage(self, text: str, setting: Setting, shape: tuple[int, int]) -> Field:
+        """How much of each pixel the letters cover, 0–1, in a picture of (height, width)."""
+        return np.asarray(
+            cv2.resize(self.fine(text, setting, shape), shape[::-1], interpolation=cv2.INTER_AREA), np.float32
+        ) / np.float32(255)
+
+    def fine(self, text: str, setting: Setting, shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """The same, `FINE` cells per pixel and axis, 0–255."""
+        key = self._fonts.key(setting.face.font, setting.face.weight)
+        rows, columns = FINE * shape[0], FINE * shape[1]
+        pixels = np.zeros((rows, columns), np.uint8)
+        info = skia.ImageInfo.MakeA8(columns, rows)
+        surface = skia.Surface.MakeRasterDirect(info, pixels)
+        canvas = surface.getCanvas()
+        if setting.tilt:
+            canvas.rotate(math.degrees(setting.tilt), FINE * setting.x, FINE * setting.baseline)
+        # The engine rounds where a line stands within its paragraph: text is laid out in cells, not in pixels.
+        paragraph = self._fonts.paragraph(
+            text,
+            key,
+            FINE * setting.size,
+            skia.Paint(AntiAlias=True),
+            spacing=setting.spacing,
+            emoji_visible=False,
+        )
+        left = setting.x - self.advance(text, setting.face, setting.spacing) * setting.size / 2
+        paragraph.paint(canvas, FINE * left, FINE * setting.baseline - paragraph.AlphabeticBaseline)
+        surface.flushAndSubmit()
+        return pixels
+
+
+@lru_cache(maxsize=1)
+def typesetter() -> Typesetter:
+    """One for the process: its fonts are read once."""
+    return Typesetter()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What pictures of a line show of its letters."""
+
+    cover: Field
+    """How much of each pixel they cover, 0–1.2."""
+    known: NDArray[np.bool_]
+    """Where that can be told."""
+
+    def part(self, rows: slice, columns: slice) -> Seen:
+        """The same of a part of the pictures."""
+        return Seen(np.ascontiguousarray(self.cover[rows, columns]), np.ascontiguousarray(self.known[rows, columns]))
+
+
+def seen_coverage(pictures: Sequence[Image], fill: Color, em: float) -> Seen:
+    """How much of each pixel thin strokes of a colour cover in pictures of one line: the median of them.
+
+    A stroke is what is left when everything thinner than the widest stem and nearer to the fill's value is taken away.
+    """
+    cover = np.asarray(np.median([_strokes(picture, fill, em) for picture in pictures], axis=0), np.float32)
+    return Seen(cover, np.ones(cover.shape, np.bool_))
+
+
+def seen_in_turns(pictures: Sequence[Image], fill: Color, em: float, boxed: Color | None) -> Seen:
+    """The same where word after word takes another look, on a box of the colour `boxed` if it has one.
+
+    The words have the fill's colour in some of the pictures only. What stands on the box in all of them is not known.
+    """
+    reach = 2 * round(0.45 * em) + 1
+    covers = []
+    for picture in pictures:
+        cover = _strokes(picture, fill, em)
+        if boxed is not None:
+            near = np.linalg.norm(picture.astype(np.float32) - boxed, axis=2) < _BOXED
+            box = cv2.morphologyEx(near.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
+            cover[cv2.dilate(box, np.ones((3, 3), np.uint8)) > 0] = -1.0
+        covers.append(cover)
+    most = np.max(covers, axis=0)
+    known = np.asarray(most >= 0, np.bool_)
+    # The mean neither speaks for nor against letters.
+    return Seen(np.where(known, most, most[known].mean() if known.any() else 0.0).astype(np.float32), known)
+
+
+def _strokes(picture: Image, fill: Color, em: float) -> Field:
+    reach = 2 * max(2, round(_THICKEST * em)) + 1
+    kernel = np.ones((reach, reach), np.uint8)
+    ground = np.empty_like(picture)
+    for channel in range(3):
+        way = cv2.MORPH_OPEN if fill[channel] > 110 else cv2.MORPH_CLOSE
+        ground[..., channel] = cv2.morphologyEx(np.ascontiguousarray(picture[..., channel]), way, kernel)
+    behind = ground.astype(np.float32)
+    apart = fill - behind
+    contrast = np.einsum("ijk,ijk->ij", apart, apart)
+    cover = np.einsum("ijk,ijk->ij", picture - behind, apart) / np.maximum(contrast, 1.0)
+    return np.where(contrast > _LEAST_CONTRAST**2, np.clip(cover, 0.0, 1.2), 0.0).astype(np.float32)
+
+
+def compared(text: str, seen: Seen, box: Box, em: float, room: Box) -> list[Fit]:
+    """The text in every face that has its letters, laid on what was seen; the best first.
+
+    `box` is about where the letters are, `room` where they may be as well. The first few are fitted exactly.
+    """
+    setter = typesetter()
+    faces = [Face(key, weight) for key, family in FONTS.items() for weight in family.weights]
+    faces = [face for face in faces if setter.has(text, face)] or [DEFAULT_FACE]
+    reach = 0.5 * em
+    left, top = (max(0, int(min(box[side], room[side]) - reach)) for side in (0, 1))
+    right, bottom = (max(0, math.ceil(max(box[side], room[side]) + reach)) for side in (2, 3))
+    whole, seen = seen, seen.part(slice(top, bottom), slice(left, right))
+    box = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+    fits = sorted((_coarse(text, face, seen, box, em) for face in faces), key=lambda fit: -fit.agreement)
+    fits = [
+        replace(fit, setting=replace(fit.setting, x=fit.setting.x + left, baseline=fit.setting.baseline + top))
+        for fit in fits
+    ]
+    exact = [fitted(text, whole, fit.setting) for fit in fits[:_FINALISTS]]
+    return sorted([*exact, *fits[_FINALISTS:]], key=lambda fit: -fit.agreement)
+
+
+def _coarse(text: str, face: Face, seen: Seen, box: Box, em: float) -> Fit:
+    """The best of a few sizes, each at the whole pixel where it fits best."""
+    middle = Setting(face, em, 0.0, (box[0] + box[2]) / 2, box[1] + 0.8 * (box[3] - box[1]), 0.0)
+    sample = _Sample.of(text, replace(middle, size=max(24.0, em)))
+    # Width and height contradict each other where something beside or above the letters was taken for one of them.
+    by_width = sample.setting.size * (box[2] - box[0]) / sample.width
+    by_height = sample.setting.size * (box[3] - box[1]) / sample.height
+    sizes = {round(size * share, 1) for size in (by_width, by_height) for share in _WIDTHS}
+    tried = [sample.placed(seen, size) for size in sorted(sizes) if 0.55 * em < size < 1.7 * em]
+    best = max(tried, key=lambda fit: fit.agreement, default=Fit(middle, 0.0))
+    for way in (1.04, 1 / 1.04):
+        while 0.5 * em < best.setting.size < 2.0 * em:
+            further = sample.placed(seen, best.setting.size * way)
+            if further.agreement <= best.agreement:
+                break
+            best = further
+    return best
+
+
+def placed(text: str, seen: Seen, setting: Setting) -> Fit:
+    """The setting at the whole pixel of the picture where it lies best; as it is where it has no room in the picture."""
+    return _Sample.of(text, setting).placed(seen, setting.size)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sample:
+    """Letters drawn once, to be scaled to several sizes."""
+
+    setting: Setting
+    cells: NDArray[np.uint8]
+    """Fine cells of their coverage, cut to them."""
+    left: float
+    top: float
+    """Where the letters begin against the centre of the advance and the baseline, in pixels."""
+
+    @classmethod
+    def of(cls, text: str, setting: Setting) -> _Sample:
+        setter = typesetter()
+        left, top, right, bottom = setter.ink_box(text, replace(setting, x=0.0, baseline=0.0))
+        shape = (math.ceil(bottom - top) + 2, math.ceil(right - left) + 2)
+        local = replace(setting, x=1.0 - left, baseline=1.0 - top, tilt=0.0)
+        cells = setter.fine(text, local, shape)[FINE:, FINE:]
+        return cls(
+            setting, cells[: max(1, round(FINE * (bottom - top))), : max(1, round(FINE * (right - left)))], left, top
+        )
+
+    @property
+    def width(self) -> float:
+        return float(self.cells.shape[1]) / FINE
+
+    @property
+    def height(self) -> float:
+        return float(self.cells.shape[0]) / FINE
+
+    def placed(self, seen: Seen, size: float) -> Fit:
+        """The letters at a size, at the whole pixel of a picture where they lie best."""
+        scale = size / self.setting.size
+        columns, rows = max(1, round(self.width * scale)), max(1, round(self.height * scale))
+        if rows > seen.cover.shape[0] or columns > seen.cover.shape[1]:
+            return Fit(replace(self.setting, size=size), 0.0)
+        drawn = cv2.resize(self.cells, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        agreement = cv2.matchTemplate(seen.cover, drawn, cv2.TM_CCOEFF_NORMED)
+        # Where nothing is seen the correlation is one rounding error by another.
+        energy = cv2.boxFilter(seen.cover * seen.cover, -1, (columns, rows), anchor=(0, 0))
+        agreement[energy[: agreement.shape[0], : agreement.shape[1]] < _LEAST_ENERGY] = -1.0
+        row, column = np.unravel_index(int(agreement.argmax()), agreement.shape)
+        place = replace(
+            self.setting,
+            size=size,
+            x=float(column) - self.left * scale,
+            baseline=float(row) - self.top * scale,
+            tilt=0.0,
+        )
+        return Fit(place, float(agreement.max()))
+
+
+def fitted(text: str, seen: Seen, start: Setting, *, same_type: bool = False, tilts: bool = False) -> Fit:
+    """The setting near `start` with the least squared difference from what was seen (Gauss and Newton).
+
+    With `same_type` size and spacing stay, only the place is fitted; with `tilts` the tilt is fitted, too.
+    """
+    setter = typesetter()
+    letters = sum(not one.isspace() for one in text)
+    rows, columns = _around(text, start, seen.cover.shape)
+    seen = seen.part(rows, columns)
+    shape = (seen.cover.shape[0], seen.cover.shape[1])
+    setting = start = replace(start, x=start.x - columns.start, baseline=start.baseline - rows.start)
+    if min(shape) < 4:
+        return Fit(replace(start, x=start.x + columns.start, baseline=start.baseline + rows.start), 0.0)
+    best = Fit(start, _agreement(seen, setter.coverage(text, start, shape), start.size))
+    # Changes that move the line's ends by half a pixel: what moves farther than a stem is wide tells no slope.
+    width = setter.advance(text, start.face, start.spacing) * start.size
+    grown, parted = 1.0 / max(width, 20.0), 1.0 / max(len(text) * start.size, 20.0)
+    for _ in range(8):
+        drawn = setter.coverage(text, setting, shape)
+        near = _near(drawn, setting.size) & seen.known
+        if not near.any():
+            break
+        across, down = _slopes(drawn)
+        ys, xs = np.nonzero(near)
+        changes = [-across[near], -down[near]]
+        if not same_type:
+            larger = replace(setting, size=(1 + grown) * setting.size)
+            changes.append((setter.coverage(text, larger, shape)[near] - drawn[near]) / grown)
+        spaced = not same_type and letters >= _TRACKED
+        if spaced:
+            wider = replace(setting, spacing=setting.spacing + parted)
+            changes.append((setter.coverage(text, wider, shape)[near] - drawn[near]) / parted)
+        if tilts:
+            changes.append(across[near] * (ys - setting.baseline) - down[near] * (xs - setting.x))
+        model = np.stack([*changes, drawn[near], np.ones(len(ys), np.float32)], axis=1).astype(np.float64)
+        apart = (seen.cover - drawn)[near].astype(np.float64)
+        # Strong differences are scenery, not a wrong place.
+        weights = 1.0 / np.maximum(1.0, np.abs(apart) / 0.35)
+        normal = model.T @ (model * weights[:, None])
+        normal[np.diag_indices_from(normal)] *= 1.0 + 1e-6
+        if spaced:
+            normal[3, 3] += 0.05 * letters  # without a reason letters are not spaced
+        step = np.linalg.solve(normal + 1e-9 * np.eye(len(normal)), model.T @ (apart * weights))
+        limit = 0.06 * setting.size
+        tilt = float(step[len(changes) - 1]) if tilts else 0.0
+        setting = replace(
+            setting,
+            x=setting.x + float(np.clip(step[0], -limit, limit)),
+            baseline=setting.baseline + float(np.clip(step[1], -limit, limit)),
+            size=setting.size if same_type else setting.size * (1.0 + float(np.clip(step[2], -0.04, 0.04))),
+            spacing=setting.spacing + (float(np.clip(step[3], -0.02, 0.02)) if spaced else 0.0),
+            tilt=setting.tilt + float(np.clip(tilt, -0.01, 0.01)),
+        )
+        fit = Fit(setting, _agreement(seen, setter.coverage(text, setting, shape), setting.size))
+        gained = fit.agreement - best.agreement
+        if gained > 0:
+            best = fit
+        if gained < 5e-4:
+            break
+    place = best.setting
+    return replace(best, setting=replace(place, x=place.x + columns.start, baseline=place.baseline + rows.start))
+
+
+def _around(text: str, setting: Setting, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Rows and columns of a picture that hold the letters, with room to move."""
+    left, top, right, bottom = typesetter().ink_box(text, setting)
+    room = 0.35 * setting.size + abs(setting.tilt) * (right - left) / 2
+    return (
+        slice(min(shape[0], max(0, int(top - room))), max(0, min(shape[0], math.ceil(bottom + room)))),
+        slice(min(shape[1], max(0, int(left - room))), max(0, min(shape[1], math.ceil(right + room)))),
+    )
+
+
+def _near(drawn: Field, size: float) -> NDArray[np.bool_]:
+    reach = 2 * max(1, round(0.08 * size)) + 1
+    return np.asarray(cv2.dilate((drawn > 0.05).astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0, np.bool_)
+
+
+def _agreement(seen: Seen, drawn: Field, size: float) -> float:
+    """Correlation of what is seen and what is drawn on the letters and close to them."""
+    near = _near(drawn, size) & seen.known
+    if not near.any():
+        return 0.0
+    one, other = seen.cover[near] - seen.cover[near].mean(), drawn[near] - drawn[near].mean()
+    return float((one * other).sum() / max(float(np.sqrt((one * one).sum() * (other * other).sum())), 1e-6))
+
+
+def _slopes(field: Field) -> tuple[Field, Field]:
+    kernel = np.array([[-0.5, 0.0, 0.5]], np.float32)
+    across = cv2.filter2D(field, cv2.CV_32F, kernel)
+    down = cv2.filter2D(field, cv2.CV_32F, np.ascontiguousarray(kernel.T))
+    return np.asarray(across, np.float32), np.asarray(down, np.float32)

@@ -1,0 +1,165 @@
+"""The look of set words, measured in pictures of which it is known how they were drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import pytest
+
+from recaster.media.overlays import Shadow, SkiaTextDrawer, Slab, Stroke, TextLayout, TextStyle
+from recaster.media.overlays.backing import BackedLine, find_slab
+from recaster.media.overlays.inking import (
+    Lettering,
+    as_stroke,
+    find_active_fill,
+    find_fill,
+    find_opacity,
+    find_rim,
+    find_shadow,
+    rgb,
+)
+from recaster.media.overlays.timing import Appearance
+from recaster.media.overlays.typesetting import Fit, compared, seen_coverage, seen_in_turns, typesetter
+from recaster.media.video import Image
+
+pytestmark = pytest.mark.unit
+
+SIZE = (420, 150)
+PLAIN = TextStyle("tiktok-sans", 700, 36.0, (255, 255, 255), 1.0, None, None, None, "center", 1.28, 0.0)
+WORDS = "what nobody says"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Words over a moving scene, and where they are."""
+
+    pictures: tuple[Image, ...]
+    layout: TextLayout
+    box: tuple[float, float, float, float]
+
+    @classmethod
+    def of(cls, style: TextStyle, text: str = WORDS, looks: tuple[Appearance, ...] = (Appearance(),) * 3) -> Drawn:
+        drawer = SkiaTextDrawer()
+        rng = np.random.default_rng(5)
+        noise = cv2.GaussianBlur(rng.uniform(0, 255, (SIZE[1] + 60, SIZE[0] + 60, 3)), (0, 0), 7)
+        scene = np.clip((noise - noise.mean()) * 5 + 110, 0, 255).astype(np.uint8)
+        laid = drawer.layout(text, style, (10.0, 40.0, SIZE[0] - 10.0, 110.0), SIZE, max_lines=1).moved(0.3, 0.6)
+        pictures = []
+        for index, look in enumerate(looks):
+            part = scene[11 * index : 11 * index + SIZE[1], 9 * index : 9 * index + SIZE[0]]
+            pictures.append(drawer.draw(np.ascontiguousarray(part), laid, look))
+        line = laid.lines[0]
+        return cls(
+            tuple(pictures),
+            laid,
+            (line.x + 3.0, line.baseline - laid.line_top - 2.0, line.x + line.width - 2.0, line.baseline + 3.0),
+        )
+
+    def fitted(self, fill: tuple[int, int, int] = (255, 255, 255)) -> Fit:
+        seen = seen_coverage(self.pictures, np.array(fill[::-1], np.float32), 36.0)
+        return compared(self.layout.text, seen, self.box, 36.0, self.box)[0]
+
+    def lettering(self, *, turns: bool = False) -> Lettering:
+        setting = self.fitted().setting
+        fine = typesetter().fine(self.layout.text, setting, (SIZE[1], SIZE[0]))
+        return Lettering.of(self.pictures, fine, setting.size, takes_turns=turns)
+
+
+WHITE = np.full(3, 255, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("font", "weight"), [("tiktok-sans", 400), ("tiktok-sans", 900), ("montserrat", 800), ("lora", 700), ("anton", 400)]
+)
+def test_face_size_and_place_are_found_exactly(font: str, weight: int) -> None:
+    drawn = Drawn.of(replace(PLAIN, font=font, weight=weight, size=33.5))
+    fit = drawn.fitted()
+    assert (fit.setting.face.font, fit.setting.face.weight) == (font, weight)
+    assert fit.agreement > 0.9
+    assert fit.setting.size == pytest.approx(33.5, rel=0.015)
+    line = drawn.layout.lines[0]
+    assert fit.setting.x == pytest.approx(line.x + line.width / 2, abs=0.4)
+    assert fit.setting.baseline == pytest.approx(line.baseline, abs=0.4)
+
+
+def test_spaced_letters_are_told_from_larger_ones() -> None:
+    fit = Drawn.of(replace(PLAIN, letter_spacing=0.02)).fitted()
+    assert fit.setting.size == pytest.approx(36, rel=0.025)  # by its width alone it would be 4 % larger
+    assert fit.setting.spacing > 0.004
+
+
+def test_words_that_are_not_there_do_not_agree() -> None:
+    other = Drawn.of(PLAIN, "zu kurz gedacht")
+    seen = seen_coverage(other.pictures, WHITE, 36.0)
+    assert compared(WORDS, seen, other.box, 36.0, other.box)[0].agreement < 0.5
+
+
+def test_words_taking_turns_on_a_box_are_seen_where_they_are_not_on_it() -> None:
+    style = replace(PLAIN, stroke=Stroke((0, 0, 0), 3.0), active_fill=(0, 0, 0), active_slab=(20, 200, 60))
+    drawn = Drawn.of(style, looks=tuple(Appearance(spoken=share) for share in (0.1, 0.5, 0.9)))
+    seen = seen_in_turns(drawn.pictures, WHITE, 36.0, np.array((60, 200, 20), np.float32))
+    fit = compared(WORDS, seen, drawn.box, 36.0, drawn.box)[0]
+    assert fit.agreement > 0.9
+    assert fit.setting.size == pytest.approx(36, rel=0.02)
+    lettering = Lettering.of(
+        drawn.pictures, typesetter().fine(WORDS, fit.setting, (SIZE[1], SIZE[0])), 36.0, takes_turns=True
+    )
+    assert find_active_fill(lettering, WHITE, np.array((60, 200, 20), np.float32)) == (0, 0, 0)
+    assert min(rgb(find_fill(lettering, WHITE))) > 245
+
+
+@pytest.mark.parametrize("width", [2.0, 4.5])
+def test_an_outline_and_its_width_are_measured(width: float) -> None:
+    rim = find_rim(Drawn.of(replace(PLAIN, stroke=Stroke((190, 20, 40), width))).lettering(), WHITE)
+    stroke = as_stroke(rim)
+    assert stroke is not None
+    assert stroke.width == pytest.approx(width, abs=0.5)
+    assert np.abs(np.subtract(stroke.color, (190, 20, 40))).max() < 12
+
+
+def test_letters_without_outline_shadow_or_transparency_have_none() -> None:
+    lettering = Drawn.of(PLAIN).lettering()
+    assert as_stroke(find_rim(lettering, WHITE)) is None
+    assert find_shadow(lettering, 1.0) is None
+    assert find_opacity(lettering, WHITE, 0.0)[0] == 1.0
+
+
+def test_a_shadow_is_found_on_its_side() -> None:
+    shadow = find_shadow(Drawn.of(replace(PLAIN, shadow=Shadow((0, 0, 0), 0.7, 3.0, 3.0, 0.0))).lettering(), 1.0)
+    assert shadow is not None
+    assert (shadow.dx, shadow.dy) == pytest.approx((3.0, 3.0), abs=1.0)
+    assert shadow.opacity > 0.4
+
+
+def test_what_shines_through_tells_the_opacity() -> None:
+    lettering = Drawn.of(replace(PLAIN, opacity=0.6), looks=(Appearance(),) * 5).lettering()
+    opacity, fill = find_opacity(lettering, find_fill(lettering, WHITE), 0.0)
+    assert opacity == pytest.approx(0.6, abs=0.15)
+    assert min(rgb(fill)) > 215
+
+
+@pytest.mark.parametrize("radius", [3.0, 14.0])
+def test_a_slab_is_measured_from_the_fonts_letters(radius: float) -> None:
+    drawn = Drawn.of(replace(PLAIN, slab=Slab((210, 30, 70), 1.0, radius, 13.5, 9.0, True)))
+    line = drawn.layout.lines[0]
+    backed = BackedLine(
+        drawn.pictures,
+        line.x,
+        line.x + line.width,
+        line.baseline - drawn.layout.line_top,
+        line.baseline + drawn.layout.line_bottom,
+        36.0,
+    )
+    backing = find_slab([backed], np.array((70, 30, 210), np.float32))
+    assert backing is not None
+    assert backing.slab.padding_x == pytest.approx(13.5, abs=0.4)
+    assert (backing.above, backing.below) == pytest.approx((9.0, 9.0), abs=0.4)
+    assert backing.slab.radius == pytest.approx(radius, abs=2.0)
+
+
+def test_a_wall_behind_the_words_is_no_slab() -> None:
+    wall = np.full((SIZE[1], SIZE[0], 3), 40, np.uint8)
+    line = BackedLine((wall,), 60.0, 360.0, 60.0, 95.0, 36.0)
+    assert find_slab([line], np.full(3, 40, np.float32)) is None
