@@ -7,7 +7,8 @@
 the generator itself, whose `score_text` counts. Cost is CPU time of this process per frame, opening of models left out.
 
 Clips shorter than a recipe's plan get tracks whose written end lies after the last frame; what is not on the screen
-cannot be read, so ends are cut at the end of the clip before scoring, and tracks that would begin after it are left out.
+cannot be read, so ends are cut at the end of the clip before scoring, tracks that would begin after it are left out, and
+typed text is cut to the letters that were typed by then.
 `--as-written` scores against the untouched truth instead. Some of those tracks are then on the screen for one to three
 frames, in the first faint step of their fade; `--least-frames 4` leaves such glimpses out of truth and prediction.
 """
@@ -67,14 +68,34 @@ def leave_out_glimpses(
 
 
 def cut(truth: dict[str, Any]) -> dict[str, Any]:
-    """The truth without what lies after the clip's last frame."""
+    """The truth without what lies after the clip's last frame, and without letters that were never typed."""
     truth = copy.deepcopy(truth)
     frames, rate = truth["video"]["frames"], truth["video"]["fps"]
     truth["tracks"] = [track for track in truth["tracks"] if track["start_frame"] < frames]
     for track in truth["tracks"]:
         track["end_frame"] = min(track["end_frame"], frames)
         track["end_s"] = round(track["end_frame"] / rate, 4)
+        if track.get("reveal_frames_per_char"):
+            shown = (track["end_frame"] - 1 - track["start_frame"]) // track["reveal_frames_per_char"] + 1
+            track["lines"] = [line for line in track["lines"] if (shown := cut_typed(line, shown)) > -1]
     return truth
+
+
+def cut_typed(line: dict[str, Any], shown: int) -> int:
+    """Cut a typed line to its first `shown` letters, its place too, and tell how many are left for the next; −1 for none."""
+    text = line["text"]
+    if shown < 1:
+        return -1
+    if shown < len(text):
+        words = line["words"]
+        (left, top), (right, bottom) = line["polygon"][0], line["polygon"][2]
+        line["text"] = text[:shown].rstrip()
+        number = len(line["text"].split()) - 1
+        begin, end = words[number]["polygon"][0][0], words[number]["polygon"][2][0]
+        part = len(line["text"].split()[-1]) / len(words[number]["text"])
+        right = begin + part * (end - begin)
+        line["polygon"] = [[left, top], [right, top], [right, bottom], [left, bottom]]
+    return max(0, shown - len(text))
 
 
 ROLES = {"sticker": "text", "cta": "call_to_action", "word": "caption", "typed": "hook", "blink": "text"}

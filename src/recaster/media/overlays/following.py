@@ -439,7 +439,7 @@ def _popped(one: _Follow, first: int) -> int:
             _, alike = find_offset(np.asarray(small, np.uint8), small_crop, expected, reach, halve=False)
             if alike > best:
                 best, best_scale = alike, scale
-        if best < (0.42 if grown else 0.58):
+        if best < (0.38 if grown else 0.54):
             break
         limit = best_scale + 0.005
         grown += 1

@@ -137,7 +137,8 @@ class RapidTextReader:
             for life, wording in self._overlays(follower.lives(), facts)
         ]
         least = least_sharpness([line.look.sharpness for line in read])
-        set_type = [line for line in read if line.look.sharpness >= least]
+        # Nothing but set type is typed on letter by letter, and what has hardly begun has little to be measured by.
+        set_type = [line for line in read if line.look.sharpness >= least or line.entry.kind == "typed"]
         set_type += [
             self._line(one.life, one.life.quad, one.wording)
             for one in glimpsed.glimpses

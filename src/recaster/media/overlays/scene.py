@@ -31,6 +31,10 @@ _SURE_SHORT = {1: 0.97, 2: 0.95, 3: 0.92, 4: 0.88}
 """Confidence that texts of so few letters need: a badge or a crease is soon read as one or two."""
 _STEEP = 22.0
 """Degrees from level beyond which set type is rare and needs better proof."""
+_LEAST_READ = 0.9
+"""Confidence up to which a reading with far too few letters is none."""
+_UNREAD_SECONDS = 0.6
+"""How long a line stands at least that cannot be read."""
 _LEAST_ONCE = 0.6
 """Confidence at first sight of a line that moves or was found in a single frame."""
 _LEAST_IN_COMPANY = 0.75
@@ -85,9 +89,9 @@ def is_overlay(life: Life, wording: Wording, facts: VideoFacts) -> bool:
         + (frames < 5)
         + (not clipped and life.entry.kind != "none" and life.exit.kind != "none")
     )
-    if wording.confidence < 0.6:
+    if wording.confidence < 0.6 or (_is_unread(life.quad, letters) and wording.confidence < _LEAST_READ):
         # Words that cannot be read have only their look to speak for them.
-        return doubts <= 2 and steady > 0.85 and frames >= 0.5 * float(facts.average_rate)
+        return doubts <= 2 and steady > 0.85 and frames >= _UNREAD_SECONDS * float(facts.average_rate)
     return doubts <= (2 if core >= 10 else 1)
 
 
