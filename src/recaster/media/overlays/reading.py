@@ -41,6 +41,10 @@ from recaster.media.progress import Progress, silent
 from recaster.media.video.model import Image, Shot, VideoFacts
 from recaster.media.video.reader import read_frames, read_luma
 
+_OVERLAPS = 0.15
+"""Share of a line by which no other words stand in its place."""
+_HARDLY_SEEN = 0.5
+"""Strength below which a line may be another one's contours."""
 _UNSURE = 0.85
 """Confidence of the network below which a line may be in a script that it does not know."""
 
@@ -134,7 +138,7 @@ class RapidTextReader:
                 progress(count + picture.index + 1, 2 * count)
         read = [
             self._line(life, *look_again(life, wording, self._detector, self._recogniser))
-            for life, wording in self._overlays(follower.lives(), facts)
+            for life, wording in _after_each_other(self._overlays(follower.lives(), facts))
         ]
         least = least_sharpness([line.look.sharpness for line in read])
         # Nothing but set type is typed on letter by letter, and what has hardly begun has little to be measured by.
@@ -175,6 +179,35 @@ class RapidTextReader:
         if confidence < self._settings.least_confidence:
             text = ""
         return ReadLine(life, text, confidence, quad, look, life.first, life.last, life.entry, life.exit)
+
+
+def _after_each_other(lines: Sequence[tuple[Life, Wording]]) -> list[tuple[Life, Wording]]:
+    """The same lines, none of which begins while other words are read in its place and hardly anything is seen of it.
+
+    Captions in one typeface, one after the other, share so many contours that the next looks as if it were being typed on.
+    """
+    parted = []
+    for life, wording in lines:
+        first = life.first
+        for other, words in lines:
+            faint = life.strengths[: max(0, other.last - life.first + 1)]
+            if (
+                life.first <= other.last < life.last
+                and other.first < life.last - 1
+                and _letters(words) not in _letters(wording)
+                and covered(bounds(other.quad), bounds(life.quad)) > _OVERLAPS
+                and len(faint)
+                and float(faint.max()) < _HARDLY_SEEN
+            ):
+                first = max(first, other.last + 1)
+        if first > life.first:
+            life = replace(with_ends(life, first, life.last), entry=Animation("none", 0))
+        parted.append((life, wording))
+    return parted
+
+
+def _letters(wording: Wording) -> str:
+    return "".join(wording.text.split()).casefold()
 
 
 def _tracks(blocks: list[list[ReadLine]], facts: VideoFacts) -> list[OverlayTrack]:
