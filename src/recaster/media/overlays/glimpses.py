@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.overlays.contours import Contours, contours_of, find_offset
-from recaster.media.overlays.finding import FoundLine, Region, Sighting, busy_regions, tile_sums
+from recaster.media.overlays.edges import Region, busy_regions, edges_of, tile_sums
+from recaster.media.overlays.finding import FoundLine, Sighting
 from recaster.media.overlays.following import Life
 from recaster.media.overlays.geometry import bounds, covered, line_height, line_width
 from recaster.media.overlays.model import Animation
@@ -33,8 +34,8 @@ _APART = 2
 """Frames on both sides with which a frame in the middle of a clip is compared."""
 _GAIN = 4
 """How much a difference is enlarged to be looked at: text at a tenth of its opacity has then half its contrast."""
-_EDGE = 18
-"""Sobel response, at half size and halved, from which an edge of a difference may be one of text."""
+_EDGE = 36
+"""Sobel response at half size from which an edge of a difference may be one of text."""
 _TILE_EDGES = 70
 """Such pixels that make a tile (16 x 16 at half size) worth a look."""
 _SUDDEN = 4.0
@@ -244,10 +245,7 @@ def _half_luma(image: Image) -> Luma:
 
 def _edge_tiles(difference: NDArray[np.int16]) -> NDArray[np.int32]:
     """How many pixels on an edge each tile of a difference at half size has."""
-    across = cv2.convertScaleAbs(cv2.Sobel(difference, cv2.CV_16S, 1, 0, ksize=3), alpha=0.5)
-    down = cv2.convertScaleAbs(cv2.Sobel(difference, cv2.CV_16S, 0, 1, ksize=3), alpha=0.5)
-    edges = cv2.threshold(cv2.add(across, down), _EDGE, 255, cv2.THRESH_BINARY)[1]
-    return tile_sums(np.asarray(edges, np.uint8))
+    return tile_sums(edges_of(difference, _EDGE))
 
 
 def _in_rows(tiles: NDArray[np.bool_]) -> NDArray[np.bool_]:

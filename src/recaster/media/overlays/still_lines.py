@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from recaster.media.overlays.contours import Contours, contours_of
-from recaster.media.overlays.finding import FoundLine, Region, Sighting, busy_regions, tile_sums
+from recaster.media.overlays.edges import Region, busy_regions, edges_of, tile_sums
+from recaster.media.overlays.finding import FoundLine, Sighting
 from recaster.media.overlays.geometry import bounds, covered, line_height, line_width, overlap
 from recaster.media.overlays.networks import LineDetector, Quad
 from recaster.media.overlays.still import StillLayer
@@ -28,8 +29,8 @@ _PARTS_BETWEEN = 3
 """Parts from one look to the next."""
 _SIDE = 1120
 """Longer side of the picture that the detector works on, at most."""
-_EDGE = 16
-"""Sobel response of the picture, at half size and halved, from which an edge may be one of faint text."""
+_EDGE = 32
+"""Sobel response of the picture at half size from which an edge may be one of faint text."""
 _TILE_EDGES = 80
 _LEAST_STRENGTH = 0.6
 """Share of its strength in the picture that a line must have in the frames of the window where it is strongest."""
@@ -87,10 +88,7 @@ class StillLineFinder:
             return
         picture, plain = layer.picture(), layer.picture(1.0)
         half = cv2.resize(plain, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        across = cv2.convertScaleAbs(cv2.Sobel(half, cv2.CV_16S, 1, 0, ksize=3), alpha=0.5)
-        down = cv2.convertScaleAbs(cv2.Sobel(half, cv2.CV_16S, 0, 1, ksize=3), alpha=0.5)
-        edges = cv2.threshold(cv2.add(across, down), _EDGE, 255, cv2.THRESH_BINARY)[1]
-        busy = tile_sums(np.asarray(edges, np.uint8)) >= _TILE_EDGES
+        busy = tile_sums(edges_of(np.asarray(half, np.uint8), _EDGE)) >= _TILE_EDGES
         scale = min(1.0, _SIDE / max(plain.shape))
         for region in busy_regions(busy, plain.shape):
             left, top, right, bottom = region
