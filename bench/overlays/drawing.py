@@ -12,7 +12,6 @@ CPU is process time of `draw`, per block and frame.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ import cv2
 import numpy as np
 from erasing import read_tracks
 from round_trip import Trip, erased_frames, pairs, round_trips
-from truth_items import RECIPES, Item, items
+from truth_items import RECIPES, Item, chosen_items, command_line
 
 from recaster.media.overlays import OverlayTrack, SafeZone, SkiaTextDrawer
 from recaster.media.video.model import Image
@@ -110,16 +109,12 @@ def table(trips: list[Trip]) -> Iterator[str]:
 def main() -> None:
     """Run the command."""
     cv2.setNumThreads(1)
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--truth", type=Path, required=True)
-    arguments.add_argument("--tracks", choices=("true", "read"), default="read")
-    arguments.add_argument("--recipes", default=",".join(RECIPES))
-    arguments.add_argument("--seeds", default="1,2,3,4,5")
+    arguments = command_line(__doc__, tracks="read")
     arguments.add_argument("--pictures", type=Path, help="folder for each block: source, drawn again, erased")
     given = arguments.parse_args()
     trips: list[Trip] = []
     faults: dict[str, int] = {}
-    for item in items(given.truth, tuple(given.recipes.split(",")), tuple(int(s) for s in given.seeds.split(","))):
+    for item in chosen_items(given):
         true = item.tracks()
         tracks = true if given.tracks == "true" else read_tracks(item)
         found = pairs(item, true, tracks)

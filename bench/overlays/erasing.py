@@ -10,7 +10,6 @@ figures are kept in `--cache`, because they never change. CPU is process time of
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import time
@@ -21,7 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from measures import Inside, inside, telea
-from truth_items import RECIPES, Item, items
+from truth_items import RECIPES, Item, chosen_items, command_line
 
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
@@ -178,13 +177,9 @@ def line_of(name: str, rows: list[Row]) -> str:
 def main() -> None:
     """Run the command."""
     cv2.setNumThreads(1)
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--truth", type=Path, required=True)
-    arguments.add_argument("--tracks", choices=("true", "read"), default="true")
+    arguments = command_line(__doc__, tracks="true")
     arguments.add_argument("--fill", choices=("network", "smooth"), default="network")
     arguments.add_argument("--model", type=Path, help="another fill network than the shipped one")
-    arguments.add_argument("--recipes", default=",".join(RECIPES))
-    arguments.add_argument("--seeds", default="1,2,3,4,5")
     arguments.add_argument("--cache", type=Path, default=Path(os.environ.get("TMPDIR", "/tmp")) / "recaster-bench")
     arguments.add_argument("--pictures", type=Path, help="folder for every tenth frame: burned, restored, clean")
     given = arguments.parse_args()
@@ -192,8 +187,7 @@ def main() -> None:
     fill: Fill = push_pull
     if given.fill == "network":
         fill = FillNetwork(given.model or ModelStore(Settings().folder("models")).path("overlay_fill")).fill
-    chosen = items(given.truth, tuple(given.recipes.split(",")), tuple(int(s) for s in given.seeds.split(",")))
-    for item in chosen:
+    for item in chosen_items(given):
         tracks = item.tracks() if given.tracks == "true" else read_tracks(item)
         rows.append(measure(item, tracks, known_of(item, given.cache), fill, given.pictures))
         print(line_of(item.name, rows[-1:]), flush=True)

@@ -9,7 +9,6 @@ error from the one frame to the other. CPU is process time for 100,000 pixels of
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from measures import Inside, inside, telea
-from truth_items import RECIPES, Item, items
+from truth_items import Item, chosen_items, command_line
 
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
@@ -131,10 +130,7 @@ def table(found: dict[str, list[dict[str, Score]]]) -> Iterator[str]:
 def main() -> None:
     """Run the command."""
     cv2.setNumThreads(1)
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--truth", type=Path, required=True)
-    arguments.add_argument("--recipes", default=",".join(RECIPES))
-    arguments.add_argument("--seeds", default="1,2,3,4,5")
+    arguments = command_line(__doc__)
     arguments.add_argument("--every", type=int, default=12)
     arguments.add_argument("--model", type=Path, help="another network than the shipped one")
     arguments.add_argument("--pictures", type=Path, help="folder for pictures: burned, Telea, smooth, network …, clean")
@@ -142,7 +138,7 @@ def main() -> None:
     model = given.model or ModelStore(Settings().folder("models")).path("overlay_fill")
     network = FillNetwork(model).fill
     found: dict[str, list[dict[str, Score]]] = {}
-    for item in items(given.truth, tuple(given.recipes.split(",")), tuple(int(s) for s in given.seeds.split(","))):
+    for item in chosen_items(given):
         scores = measure(item, given.every, network, given.pictures)
         if all(score.inside.similarities for score in scores.values()):
             found.setdefault(item.recipe, []).append(scores)

@@ -8,13 +8,10 @@ place of a line that had it. Words of fewer than three letters are not asked, as
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import cv2
 import numpy as np
 from erasing import read_tracks
-from truth_items import RECIPES, Item, items
+from truth_items import Item, chosen_items, command_line
 
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
@@ -56,17 +53,13 @@ def count(item: Item, tracks: tuple[OverlayTrack, ...], reader: RapidTextReader,
 def main() -> None:
     """Run the command."""
     cv2.setNumThreads(1)
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--truth", type=Path, required=True)
-    arguments.add_argument("--tracks", choices=("true", "read"), default="read")
-    arguments.add_argument("--recipes", default=",".join(RECIPES))
-    arguments.add_argument("--seeds", default="1,2,3,4,5")
+    arguments = command_line(__doc__, tracks="read")
     arguments.add_argument("--every", type=int, default=10)
     given = arguments.parse_args()
     models = ModelStore(Settings().folder("models")).paths()
     reader = RapidTextReader(TextModels(models["text_detector"], models["text_recogniser"]))
     print("| clip | words left | words there |\n| --- | --- | --- |")
-    for item in items(given.truth, tuple(given.recipes.split(",")), tuple(int(s) for s in given.seeds.split(","))):
+    for item in chosen_items(given):
         tracks = item.tracks() if given.tracks == "true" else read_tracks(item)
         left, there = count(item, tracks, reader, given.every)
         print(f"| {item.name} | {left} | {there} |", flush=True)

@@ -6,12 +6,13 @@ An item is a folder with `burned.mp4` (text burned in), `clean.mp4` (the plate),
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import cv2
@@ -162,6 +163,22 @@ def items(folder: Path, recipes: tuple[str, ...] = RECIPES, seeds: tuple[int, ..
             if truth.is_file():
                 found.append(Item(truth.parent, json.loads(truth.read_text())))
     return found
+
+
+def command_line(description: str | None, *, tracks: Literal["true", "read"] | None = None) -> argparse.ArgumentParser:
+    """The arguments that all benches of this folder take; with `tracks` as the default, also whose lines are used."""
+    arguments = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--truth", type=Path, required=True)
+    arguments.add_argument("--recipes", default=",".join(RECIPES))
+    arguments.add_argument("--seeds", default="1,2,3,4,5")
+    if tracks is not None:
+        arguments.add_argument("--tracks", choices=("true", "read"), default=tracks)
+    return arguments
+
+
+def chosen_items(given: argparse.Namespace) -> list[Item]:
+    """The items that `command_line`'s arguments name."""
+    return items(given.truth, tuple(given.recipes.split(",")), tuple(int(seed) for seed in given.seeds.split(",")))
 
 
 def _with_true_box(track: OverlayTrack, mask: Mask) -> OverlayTrack:
