@@ -61,7 +61,7 @@ def hidden_texels(textures: NDArray[np.uint8], hands: NDArray[np.uint8], runs: N
             raw[row] = np.round(255 * cv2.GaussianBlur(closed, (0, 0), 0.8))
     remembered = raw.copy()
     # A hand that is found is known as a whole; where it was before, the face shows again.
-    vague = ~hands.any(axis=(1, 2))
+    vague = np.asarray(~hands.any(axis=(1, 2)), np.bool_)
     for shift in range(1, _MEMORY + 1):
         same = runs[shift:] == runs[:-shift]
         for now, then in ((slice(shift, None), slice(None, -shift)), (slice(None, -shift), slice(shift, None))):
