@@ -26,6 +26,9 @@ from recaster.media.video import Image
 MOVES = np.array([0.024, 0.013, 0.006, 0.010, 0.006], np.float32)
 """Standard deviation of each expression measure from which the source counts as moving: below it the meters' own errors would
 keep a perfect swap from its bar (`calibrate.py`)."""
+SKIN_SHARE = 95
+"""Percent of the skin's Laplacian that counts as skin: the strongest twentieth holds up to two thirds of its variance, and lies on
+rims of brows, shine and the outline (`edges` has all of it)."""
 NAMES = ("mouth", "width", "corner", "brow", "eye")
 
 
@@ -40,6 +43,7 @@ class Clip:
     found: list[np.ndarray] = field(default_factory=list)
     flicker: list[tuple[float, float]] = field(default_factory=list)
     sharp: list[tuple[float, float]] = field(default_factory=list)
+    edges: list[tuple[float, float]] = field(default_factory=list)
     seam: list[tuple[float, float]] = field(default_factory=list)
     forehead: list[tuple[float, float]] = field(default_factory=list)
     painted: list[tuple[int, int]] = field(default_factory=list)
@@ -94,7 +98,9 @@ def measure(
         before = (source, result)
         skin, skin_source = _skin(found, source.shape[:2]), _skin(before_swap, source.shape[:2])
         if (skin > 0).sum() > 100:
-            clip.sharp.append((_energy(source, skin_source), _energy(result, skin)))
+            both = (_laplacian(source, skin_source), _laplacian(result, skin))
+            clip.sharp.append((_energy(both[0], SKIN_SHARE), _energy(both[1], SKIN_SHARE)))
+            clip.edges.append((_energy(both[0], 100), _energy(both[1], 100)))
         ring = _ring(found, source.shape[:2])
         ring_source = _ring(before_swap, source.shape[:2])
         clip.seam.append((_gradient(source, ring_source), _gradient(result, ring)))
@@ -128,7 +134,7 @@ def _summary(clip: Clip, occluded: bool) -> dict[str, float]:
     flicker = np.array(clip.flicker) + 0.5
     values["flicker"] = float(flicker[:, 1].mean() / flicker[:, 0].mean())
     values["flicker worst"] = float((flicker[:, 1] / flicker[:, 0]).max())
-    for name, pairs in (("sharp", clip.sharp), ("seam", clip.seam), ("forehead", clip.forehead)):
+    for name, pairs in (("sharp", clip.sharp), ("edges", clip.edges), ("seam", clip.seam), ("forehead", clip.forehead)):
         both = np.array(pairs)
         values[name] = float(np.median(both[:, 1]) / max(float(np.median(both[:, 0])), 1e-6))
     for name in SEEN:
@@ -198,9 +204,13 @@ def _ring(points: np.ndarray, shape: tuple[int, int], forehead: bool = False) ->
     return band
 
 
-def _energy(image: Image, mask: np.ndarray) -> float:
-    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    return float(cv2.Laplacian(gray, cv2.CV_32F)[mask > 0].var()) + 0.2
+def _laplacian(image: Image, mask: np.ndarray) -> np.ndarray:
+    return np.abs(cv2.Laplacian(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.CV_32F)[mask > 0])
+
+
+def _energy(laplacian: np.ndarray, share: float) -> float:
+    """Mean square of so many percent of the values, the weakest first."""
+    return float((laplacian[laplacian <= np.percentile(laplacian, share)] ** 2).mean()) + 0.2
 
 
 def _gradient(image: Image, mask: np.ndarray) -> float:

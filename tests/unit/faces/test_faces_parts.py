@@ -13,9 +13,9 @@ from face_clips import facts_of, written
 
 from recaster.errors import InvalidInput
 from recaster.media.faces import FaceAnalysis, FaceLandmarker, FaceModels, FaceTrack, judge, prepare_persona
-from recaster.media.faces.blend import edge_spread, grain_level, grain_of
 from recaster.media.faces.contours import OVAL
 from recaster.media.faces.expressions import reference_weights
+from recaster.media.faces.finish import edge_spread, grain_level, grain_of
 from recaster.media.faces.follow import follow_face
 from recaster.media.faces.hands import HandFinder, hands_mask
 from recaster.media.faces.light import facing_texels, fit_brightness, luma, relight, skin_texels

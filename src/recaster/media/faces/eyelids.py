@@ -152,7 +152,7 @@ class Eyelids:
         self._boxes = [_box(side, eye) for eye in (0, 1)]
         if closed is None:
             made = _made_lids(texture)
-            self._lids = [made[box] for box in self._boxes]
+            self._lids = [made[box].astype(np.float32) for box in self._boxes]
         else:
             self._lids = []
             for eye, box in enumerate(self._boxes):
@@ -222,7 +222,7 @@ def _heights(size: int, eye: int) -> Plane:
     edge, height = _edge(size, eye)
     # The hem of a falling lid is less bent than the open lid's edge.
     flat = 0.5 * edge + 0.5 * float(edge[_box(size, eye)[1]].mean())
-    return (np.arange(size, dtype=np.float32)[:, None] - flat[None]) / np.float32(height)
+    return np.asarray((np.arange(size)[:, None] - flat[None]) / height, np.float32)
 
 
 def _cover(size: int, eye: int, closed: float) -> Plane:

@@ -171,7 +171,8 @@ def _eye_widths(points: NDArray[np.float32]) -> NDArray[np.float32]:
 def _clear_eyes(hidden: NDArray[np.uint8]) -> NDArray[np.float32]:
     """How little of each eye is hidden, 0–1, (n, 2)."""
     places = [filled_texels(hidden.shape[1], eye, 1.2) > 0 for eye in EYES]
-    return 1 - np.stack([hidden[:, place].mean(axis=1) for place in places], axis=1).astype(np.float32) / 255
+    share = np.stack([hidden[:, place].mean(axis=1) for place in places], axis=1) / 255
+    return np.asarray(1 - share, np.float32)
 
 
 def _covered(
