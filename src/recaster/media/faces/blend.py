@@ -21,7 +21,9 @@ FEATHER = 0.018
 """Softness of the outer border, over the width of the face."""
 PASSING, PASSING_SPREAD = 0.94, 0.035
 """Share of the outline at which skin is half one face's and half the other's, and over which part of the width."""
-LID_FEATHER = 0.018
+LID_REACH, LID_FEATHER = (1.1, 1.3), 0.012
+"""What stays the source's of open eyes: eyeballs and the edges of the lids, over the eye, and how softly it ends. Creases are the
+persona's: two of them, one above the other, would be seen as a pale bow."""
 LOW_BAND, FINE_BAND = 0.07, 0.012
 """Spreads over the width of the face from which on a difference is coarse, and below which it is fine."""
 FINE_STEEPNESS = 4.0
@@ -56,7 +58,7 @@ def face_mask() -> FaceMask:
         slow = np.maximum(slow, cv2.GaussianBlur(filled_texels(MASK, brow, (1.15, 1.5)), (0, 0), 0.02 * width))
     face *= slow
     inside = 1 - cv2.GaussianBlur(filled_texels(MASK, INNER_LIPS, 1.0), (0, 0), 0.006 * width)
-    lids = np.maximum(*(filled_texels(MASK, eye, (1.15, 1.75)) for eye in EYES))
+    lids = np.maximum(*(filled_texels(MASK, eye, LID_REACH) for eye in EYES))
     eyes = np.maximum(*(filled_texels(MASK, eye, 1.0) for eye in EYES))
     lids, eyes = (cv2.GaussianBlur(one, (0, 0), LID_FEATHER * width) for one in (lids, eyes))
     return FaceMask(face, *(np.asarray(one, np.float32) for one in (inside, lids, eyes)))

@@ -14,6 +14,7 @@ from recaster.media.faces.analysis import TEXTURE
 from recaster.media.faces.blend import MASK, blended, face_mask
 from recaster.media.faces.contours import EYES
 from recaster.media.faces.expressions import shape_at_rest
+from recaster.media.faces.eyelids import covered_by_lids
 from recaster.media.faces.finish import Finish, finish_for, usual_finish
 from recaster.media.faces.follow import FollowedFace, gaussian_in_time
 from recaster.media.faces.generator import FaceGenerator, FaceView
@@ -157,7 +158,7 @@ class BlendedSession:
         shown = (1 - hidden.astype(np.float32) / 255) * (1 - self._kept) * self._mask.face
         if not self._own_mouth:
             shown *= self._mask.inside
-        left = np.float32(1 - self._own_eyes[row])
+        left = np.float32(1 - self._own_eyes[row]) * (1 - covered_by_lids(self._face.closed[row], MASK))
         mask, tone = shown * (1 - left * self._mask.eyes), shown * (1 - _EYEBALL_TONE * left * self._mask.eyeballs)
         planes = drawn_from_layout(cv2.merge([mask, tone, self._skin]), layout)
         mask, tone, skin = cv2.split(planes * on_mesh[..., None].astype(np.float32))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from recaster.media.faces.analysis import TEXTURE
 from recaster.media.faces.contours import BROWS, LIDS, OUTER_LIPS, OVAL
 from recaster.media.faces.expressions import reference_weights
+from recaster.media.faces.eyelids import Eyelids, closed_reference
 from recaster.media.faces.follow import FollowedFace, gaussian_in_time
 from recaster.media.faces.generator import FaceView, GeneratedFace
 from recaster.media.faces.light import (
@@ -88,8 +89,10 @@ class TextureSession:
         weights = weights[:, :, shown]
         self._weights = weights / weights.sum(axis=2, keepdims=True)
         kept = [persona.references[index] for index in shown]
+        asleep = closed_reference(persona)
+        pictures = kept if asleep is None else [*kept, asleep]
         evened = _evened(
-            [_bare(unwrapped(one.image, one.landmarks, self._side, whole=False, fine=True)) for one in kept]
+            [_bare(unwrapped(one.image, one.landmarks, self._side, whole=False, fine=True)) for one in pictures]
         )
         gains = _detail_gains(evened[0], face, self._side)
         own_black = black_of(first.image, first.landmarks)
@@ -97,7 +100,8 @@ class TextureSession:
         depth = FREE_CONTRAST * _brow_depth(usual, self._black) / _brow_depth(_reduced(evened[0]), own_black)
         depth = float(np.clip(depth, LEAST_CONTRAST, 1))
         toned = [_softened(without_black(_toned(one, gains), own_black), depth) for one in evened]
-        self._textures = [toned[0], *(_with_pores(one, toned[0]) for one in toned[1:])]
+        self._lids = Eyelids(toned[0], None if asleep is None else toned[-1])
+        self._textures = [toned[0], *(_with_pores(one, toned[0]) for one in toned[1 : len(kept)])]
         self._small = np.stack([_reduced(one) for one in self._textures]).astype(np.float32)
         self._own_skin = skin_texels(TEXTURE) * skin_likeness(_reduced(evened[0])) ** SKIN_BREADTH
         self._skin = np.stack([np.round(255 * skin_likeness(one)).astype(np.uint8) for one in face.textures])
@@ -112,7 +116,7 @@ class TextureSession:
             self._light[view.row],
             self._black,
             self._seen_skin(view.row) * oval_texels(TEXTURE, 1.03),
-        ).applied(self._mixed(view.row))
+        ).applied(self._lids.drawn(self._mixed(view.row), self._face.closed[view.row]))
         picture = drawn_from_layout(lit, view.layout, fine=True)
         return GeneratedFace(picture.astype(np.float32), view.on_mesh.astype(np.float32))
 
