@@ -64,6 +64,21 @@ def face_mask() -> FaceMask:
     return FaceMask(face, *(np.asarray(one, np.float32) for one in (inside, lids, eyes)))
 
 
+def silhouette(on_mesh: NDArray[np.bool_], width: float) -> Plane:
+    """Where a turned head is seen, soft at the edge behind which it turns away, 0–1, of the mask's shape.
+
+    Args:
+        on_mesh: which pixels show any of the head.
+        width: of the face in pixels.
+    """
+    reach = max(1, round(FEATHER * width))
+    whole = cv2.morphologyEx(on_mesh.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    # Beyond the picture's own border the head goes on.
+    padded = cv2.copyMakeBorder(whole, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
+    inner = cv2.erode(padded, _disc(reach))[reach:-reach, reach:-reach].astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(inner, (0, 0), 0.5 * reach), np.float32)
+
+
 def blended(target: Image, face: Picture, mask: Plane, tone: Plane, width: float) -> Image:
     """Show `face` where `mask` is, and its coarse difference from the target where `tone` is.
 
