@@ -26,6 +26,9 @@ from recaster.media.video import Image
 MOVES = np.array([0.024, 0.013, 0.006, 0.010, 0.006], np.float32)
 """Standard deviation of each expression measure from which the source counts as moving: below it the meters' own errors would
 keep a perfect swap from its bar (`calibrate.py`)."""
+KNOWN = 0.6
+"""SFace cosine of a source's frame to the source's person below which the frame says nothing about who is seen. Whole faces have
+0.7 to 0.95."""
 SKIN_SHARE = 95
 """Percent of the skin's Laplacian that counts as skin: the strongest twentieth holds up to two thirds of its variance, and lies on
 rims of brows, shine and the outline (`edges` has all of it)."""
@@ -49,6 +52,7 @@ class Clip:
     painted: list[tuple[int, int]] = field(default_factory=list)
     seen: list[dict[str, float]] = field(default_factory=list)
     outside: int = 0
+    unread: int = 0
 
 
 def measure(
@@ -84,10 +88,14 @@ def measure(
         clip.points.append(before_swap)
         clip.found.append(found)
         if index % identity_every == 0:
-            vector = identifier.embed(result, found)
-            clip.identity.append(similarity(vector, persona.embedding))
-            clip.source.append(similarity(vector, own))
-            clip.first.append(all(similarity(vector, other) < clip.identity[-1] for other in others))
+            # Who is not recognised in the source either, behind a hand or half in the frame, cannot be told in the result.
+            if similarity(identifier.embed(source, before_swap), own) >= KNOWN:
+                vector = identifier.embed(result, found)
+                clip.identity.append(similarity(vector, persona.embedding))
+                clip.source.append(similarity(vector, own))
+                clip.first.append(all(similarity(vector, other) < clip.identity[-1] for other in others))
+            else:
+                clip.unread += 1
             clip.seen.append(seen(face_of(source, before_swap), face_of(result, found), portrait))
         inside = _oval(found, source.shape[:2], 0.95)
         # Flicker is that of the drawn skin: a moving occluder or a moving background is none of it.
@@ -140,6 +148,7 @@ def _summary(clip: Clip, occluded: bool) -> dict[str, float]:
     for name in SEEN:
         values[name] = float(np.mean([one[name] for one in clip.seen]))
     values["outside"] = float(clip.outside)
+    values["unread"] = clip.unread / max(1, clip.unread + len(clip.identity))
     if occluded:
         painted = np.array(clip.painted).sum(axis=0)
         values["painted"] = float(painted[0] / painted[1]) if painted[1] else np.nan

@@ -58,6 +58,17 @@ class _Seen:
     """Skin without brows, eyes, lips and nostrils."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Swapped:
+    """What was done to the frame before."""
+
+    place: tuple[slice, slice]
+    """Rows and columns of the frame."""
+    crop: Image
+    swapped: Image
+    alpha: float
+
+
 class BlendedSession:
     """`SwapSession` that blends what a generator draws."""
 
@@ -92,6 +103,7 @@ class BlendedSession:
             own_eyes(persona, face) if generator.keeps_source_eyes else np.ones(len(face.frames), np.float32)
         )
         self._swapped = 0
+        self._before: _Swapped | None = None
         self._finish = self._matched_finish()
 
     @property
@@ -108,10 +120,18 @@ class BlendedSession:
         left, top, right, bottom = _region(points, image, REACH)
         if right - left < 16 or bottom - top < 16:
             return image
-        crop = image[top:bottom, left:right]
-        own = points - np.array([left, top, 0], np.float32)
+        place, alpha = np.s_[top:bottom, left:right], float(self._alpha[row])
+        known = self._before
+        if known is not None and known.alpha == alpha and np.array_equal(image[known.place], known.crop):
+            # A repeated frame: landmarks smoothed over time would let the face alone move in it.
+            place, swapped = known.place, known.swapped
+        else:
+            crop = image[place].copy()
+            own = points - np.array([left, top, 0], np.float32)
+            swapped = self._swapped_crop(crop, own, row, alpha)
+            self._before = _Swapped(place, crop, swapped, alpha)
         result = image.copy()
-        result[top:bottom, left:right] = self._swapped_crop(crop, own, row, float(self._alpha[row]))
+        result[place] = swapped
         self._swapped += 1
         return result
 
