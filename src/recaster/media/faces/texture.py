@@ -50,9 +50,11 @@ LEAST_CONTRAST, FREE_CONTRAST = 0.5, 1.65
 """The persona's brows may be so much darker against skin than the source's are, and are never weakened further than to the
 least share."""
 PLAIN_FROM = (0.76, 0.84)
-"""Shares of the outline, sideways and up, from which outwards the persona's skin keeps only what is finer than `PORES` of
-the side and weaker than `MOST_PORES` levels."""
-PORES, MOST_PORES = 0.008, 5.0
+"""Shares of the outline, sideways and up, from which outwards the persona's skin differs from its broad shade by no more than
+`MOST_STRUCTURE` levels."""
+MOST_STRUCTURE = 12.0
+PORES = 0.008
+"""Spread over the side below which detail is pores."""
 FOLD = 2.0
 """Energy of the finest detail over the neutral picture's from which on it is a fold."""
 LIP_REACH = (1.08, 1.2)
@@ -230,19 +232,18 @@ def _bare(texture: Image) -> Image:
 
 
 def _plain_at_border(texture: Image) -> Image:
-    """Take middle detail away towards the outline: a portrait's own side light would be drawn there as lines."""
+    """Bound all structure towards the outline: a portrait's own side light would be drawn there as lines."""
     side = texture.shape[0]
     small = np.asarray(_reduced(texture), np.float32)
     low = low_pass(small, oval_texels(TEXTURE, 1.05), REST_SPREAD * TEXTURE)
     low = np.asarray(cv2.resize(low, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
-    middle = cv2.GaussianBlur(texture, (0, 0), PORES * side).astype(np.float32)
     inside = np.asarray(cv2.GaussianBlur(filled_texels(side, OVAL, PLAIN_FROM), (0, 0), 0.04 * side), np.float32)
     for brow in BROWS:
         own = np.asarray(cv2.GaussianBlur(filled_texels(side, brow, (1.1, 1.3)), (0, 0), 0.01 * side), np.float32)
         inside = np.maximum(inside, own)
-    pores = np.clip(texture - middle, -MOST_PORES, MOST_PORES)
+    kept = np.clip(texture - low, -MOST_STRUCTURE, MOST_STRUCTURE)
     share = inside[..., None]
-    return np.asarray(np.clip(np.round(texture * share + (low + pores) * (1 - share)), 0, 255), np.uint8)
+    return np.asarray(np.clip(np.round(texture * share + (low + kept) * (1 - share)), 0, 255), np.uint8)
 
 
 def _evened(textures: list[Image]) -> list[Image]:
