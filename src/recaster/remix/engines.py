@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,12 @@ class Engines:
     models: dict[str, Path]
     settings: Settings
     faces: FaceChoice = field(default_factory=FaceChoice)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Engines:
+        """Build what the settings choose, in this process; raises as `engine_choice` does."""
+        choice = engine_choice(settings, ModelStore(settings.folder("models")))
+        return replace(cls.from_choice(choice), settings=settings)
 
     @classmethod
     def from_choice(cls, choice: dict[str, Any]) -> Engines:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def _is_emoji(cluster: str) -> bool:
     )
 
 
-def runs(text: str) -> list[tuple[str, bool]]:
+@lru_cache(maxsize=4096)
+def runs(text: str) -> tuple[tuple[str, bool], ...]:
     """Neighbouring graphemes of one kind, with whether they are emoji."""
     found: list[tuple[str, bool]] = []
     for cluster in regex.findall(r"\X", text):
@@ -54,7 +56,7 @@ def runs(text: str) -> list[tuple[str, bool]]:
             found[-1] = (found[-1][0] + cluster, pictorial)
         else:
             found.append((cluster, pictorial))
-    return found
+    return tuple(found)
 
 
 def is_right_to_left(text: str) -> bool:

@@ -230,7 +230,7 @@ class LineFollower:
             one.total = np.zeros(crop.shape, np.float32)
             one.around = crop.copy()
         if offset == (0, 0):
-            one.total += crop
+            cv2.accumulate(crop, one.total)
         else:
             matrix = np.array([[1, 0, -offset[0]], [0, 1, -offset[1]]], np.float64)
             one.total += cv2.warpAffine(crop, matrix, crop.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
