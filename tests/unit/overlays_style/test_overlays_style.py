@@ -80,7 +80,8 @@ WHITE = np.full(3, 255, np.float32)
 
 
 @pytest.mark.parametrize(
-    ("font", "weight"), [("tiktok-sans", 400), ("tiktok-sans", 900), ("montserrat", 800), ("lora", 700), ("anton", 400)]
+    ("font", "weight"),
+    [("tiktok-sans", 400), ("tiktok-sans", 900), ("montserrat", 800), ("book-serif", 700), ("anton", 400)],
 )
 def test_face_size_and_place_are_found_exactly(font: str, weight: int) -> None:
     drawn = Drawn.of(replace(PLAIN, font=font, weight=weight, size=33.5))
