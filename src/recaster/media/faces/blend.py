@@ -24,7 +24,7 @@ PASSING, PASSING_SPREAD = 0.94, 0.035
 LID_REACH, LID_FEATHER = (1.1, 1.3), 0.012
 """What stays the source's of open eyes: eyeballs and the edges of the lids, over the eye, and how softly it ends. Creases are the
 persona's: two of them, one above the other, would be seen as a pale bow."""
-LOW_BAND, FINE_BAND = 0.07, 0.012
+LOW_BAND, FINE_BAND = 0.07, 0.02
 """Spreads over the width of the face from which on a difference is coarse, and below which it is fine."""
 FINE_STEEPNESS = 4.0
 """How much more quickly fine detail passes from one face to the other than the rest: mixed half and half it would be lost."""
