@@ -93,27 +93,25 @@ def blended(target: Image, face: Picture, mask: Plane, tone: Plane, width: float
     """
     size = (mask.shape[1], mask.shape[0])
     small = (max(2, size[0] // 4), max(2, size[1] // 4))
-    spread = max(0.8, LOW_BAND * width / 4)
     base = target.astype(np.float32)
     full = cv2.merge([mask, mask, mask])
     whole = np.asarray(cv2.subtract(face, base), np.float32)
     difference = cv2.multiply(whole, full)
-    share = np.asarray(
-        cv2.GaussianBlur(cv2.resize(mask, small, interpolation=cv2.INTER_AREA), (0, 0), spread), np.float32
-    )
-    coarse = cv2.GaussianBlur(cv2.resize(difference, small, interpolation=cv2.INTER_AREA), (0, 0), spread)
-    coarse = np.asarray(coarse / np.maximum(share, 1e-3)[..., None], np.float32)
+    reduced = [np.asarray(cv2.resize(one, small, interpolation=cv2.INTER_AREA), np.float32) for one in (difference, mask)]
+    spread = max(0.8, LOW_BAND * width / 4)
+    coarse = cv2.resize(_averaged(reduced[0], reduced[1], spread), size, interpolation=cv2.INTER_LINEAR)
     around = cv2.resize(tone, small, interpolation=cv2.INTER_AREA)
     inner = np.clip(2 * cv2.GaussianBlur((around > 0.02).astype(np.float32), (0, 0), spread) - 1, 0, 1)
     wide = cv2.resize(np.asarray(inner, np.float32), size, interpolation=cv2.INTER_LINEAR)
-    coarse = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)
     toned = cv2.multiply(tone, wide)
     # The middle band at the mask's border, the coarse one wherever its tone goes, the fine one from one side of it.
-    middle = cv2.subtract(difference, cv2.multiply(coarse, full))
-    lit = cv2.multiply(coarse, cv2.merge([toned, toned, toned]))
+    change = cv2.subtract(difference, cv2.multiply(coarse, full))
+    change = cv2.add(change, cv2.multiply(coarse, cv2.merge([toned, toned, toned])))
+    smooth = _averaged(reduced[0], reduced[1], max(0.5, FINE_BAND * width / 4))
+    fine = cv2.subtract(whole, cv2.resize(smooth, size, interpolation=cv2.INTER_LINEAR))
     more = _steeper(mask) - mask
-    fine = cv2.multiply(_fine(whole, mask, max(0.7, FINE_BAND * width)), cv2.merge([more, more, more]))
-    changed = cv2.add(cv2.add(cv2.add(base, middle), fine), lit, dtype=cv2.CV_8U)
+    change = cv2.add(change, cv2.multiply(fine, cv2.merge([more, more, more])))
+    changed = cv2.add(base, change, dtype=cv2.CV_8U)
     return np.where(((mask > 0) | (tone > 0))[..., None], changed, target).astype(np.uint8)
 
 
@@ -122,13 +120,10 @@ def _steeper(mask: Plane) -> Plane:
     return np.asarray(np.clip(FINE_STEEPNESS * (mask - 0.5) + 0.5, 0, 1), np.float32)
 
 
-def _fine(values: Picture, mask: Plane, spread: float) -> Picture:
-    """What is finer than a spread, looking only where the mask is above zero."""
-    known = (mask > 0).astype(np.float32)
-    around = cv2.GaussianBlur(known, (0, 0), spread)
-    low = cv2.GaussianBlur(cv2.multiply(values, cv2.merge([known, known, known])), (0, 0), spread)
-    share = np.maximum(around, 1e-3)
-    return np.asarray(values - low / share[..., None], np.float32)
+def _averaged(values: Picture, weight: Plane, spread: float) -> Picture:
+    """Blur what was multiplied by a weight, and divide by the blurred weight."""
+    share = np.maximum(cv2.GaussianBlur(weight, (0, 0), spread), 1e-3)
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), spread) / share[..., None], np.float32)
 
 
 def _disc(radius: float) -> NDArray[np.uint8]:
