@@ -202,7 +202,11 @@ def own_eyes(persona: Persona, face: FollowedFace) -> NDArray[np.float32]:
     usual = luma(np.median(face.textures[:: max(1, len(face.frames) // 48)], axis=0))
     # Who looks down all the time must not stare.
     awake = np.clip((_likeness_of_eyes(usual, drawn) - _AWAKE_FROM) / (_AWAKE - _AWAKE_FROM), 0, 1)
-    alike = np.array([_likeness_of_eyes(luma(texture), usual) for texture in face.textures])
+    # An eye behind a hand says nothing about the other one.
+    seen = np.stack([1 - face.hidden[:, inside].mean(axis=1) / 255 for inside in _eye_texels()], axis=1)
+    alike = np.array(
+        [_likeness_of_eyes(luma(one), usual, shown) for one, shown in zip(face.textures, seen, strict=True)]
+    )
     as_usual = np.clip((alike - _UNUSUAL) / (_USUAL - _UNUSUAL), 0, 1)
     # Half of each is two pupils in one eye: pass quickly.
     as_usual = as_usual * as_usual * (3 - 2 * as_usual)
@@ -214,10 +218,10 @@ def own_eyes(persona: Persona, face: FollowedFace) -> NDArray[np.float32]:
     return share
 
 
-def _likeness_of_eyes(one: Plane, other: Plane) -> float:
-    """Mean correlation of the brightness of both eyes in two small textures."""
+def _likeness_of_eyes(one: Plane, other: Plane, seen: NDArray[np.float32] | None = None) -> float:
+    """Mean correlation of the brightness of both eyes in two small textures; `seen`: how much of each shows, (2,)."""
     found = [_correlation(one[inside], other[inside]) for inside in _eye_texels()]
-    return float(np.mean(found))
+    return float(np.average(found, weights=None if seen is None else seen**2 + 1e-3))
 
 
 @lru_cache(maxsize=1)
