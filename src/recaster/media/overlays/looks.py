@@ -148,13 +148,18 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
     )
 
 
+def _within(life: Life, kept: list[Sighting]) -> list[Sighting]:
+    """The sightings of the line's own life; all of them where none is."""
+    return [one for one in kept if life.first <= one.frame <= life.last] or kept
+
+
 def _seen_line(life: Life, quad: Quad, level: LevelLine) -> SeenLine:
     """The line's pictures from the frames in which it stands complete and at full strength."""
     room = round(_ROOM * line_height(quad))
     to_frame = level.to_frame.copy()
     to_frame[:, 2] -= to_frame[:, :2] @ np.array([room, room])
     size = (level.picture.shape[1] + 2 * room, level.picture.shape[0] + 2 * room)
-    kept = [one for one in life.line.kept if life.first <= one.frame <= life.last] or life.line.kept
+    kept = _within(life, life.line.in_frames or life.line.kept)
     widest = max(line_width(one.quad) for one in kept)
     strong = 0.85 * float(np.quantile(life.strengths, 0.8)) if len(life.strengths) else 0.0
 
@@ -223,7 +228,7 @@ def _measured(
 
 def _sharp_picture(life: Life, quad: Quad) -> tuple[Image, tuple[int, int], tuple[int, int]]:
     """A single frame's crop of the whole line, or its mean picture where the line is longer than any crop."""
-    kept = [one for one in life.line.kept if life.first <= one.frame <= life.last] or life.line.kept
+    kept = _within(life, life.line.kept)
     widest = max(line_width(one.quad) for one in kept)
     if line_width(quad) > 1.15 * widest:
         return np.asarray(cv2.cvtColor(life.mean, cv2.COLOR_GRAY2BGR), np.uint8), life.origin, (0, 0)

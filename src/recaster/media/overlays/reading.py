@@ -123,7 +123,7 @@ class RapidTextReader:
             half = halved(luma)
             finder.feed(frame, luma, half)
             glimpsed.feed(frame, luma, half)
-            still.feed(frame.index, luma, finder.lines)
+            still.feed(frame, luma, finder.lines)
             progress(frame.index + 1, 2 * count)
         lines = [line for line in (*finder.lines, *still.lines) if may_be_overlay(line, facts)]
         for line in lines:
