@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from recaster.media.faces.analysis import LEAST_HEIGHT, FaceTrack
 from recaster.media.faces.contours import BROWS, LIDS, OUTER_LIPS
-from recaster.media.faces.glasses import frame_texels, has_glasses
+from recaster.media.faces.glasses import has_glasses
 from recaster.media.faces.light import filled_texels, luma, oval_texels, skin_likeness, skin_texels, tint_of
 from recaster.media.faces.mesh import Plane, face_mesh, poses_of
 from recaster.media.video import Image
@@ -81,7 +81,8 @@ def look_of(texture: Image) -> Look:
 def kept_texels(texture: Image, own: Look, persona: Look) -> Plane:
     """What of the source's usual look stays in front of the swapped face, 0–1, (s, s).
 
-    Glasses always stay; a full beard when the persona has none. Hair is another matter: `hair_texels`.
+    A full beard when the persona has none, and what is before the chin. Hair and glasses are other matters: `hair_texels`,
+    `glasses`.
     """
     size = texture.shape[0]
     kept = np.zeros((size, size), np.float32)
@@ -95,8 +96,6 @@ def kept_texels(texture: Image, own: Look, persona: Look) -> Plane:
         reach = 2 * round(_CHIN_REACH * size) + 1
         before = _dark_chin(luma(texture), 1.6)
         kept = np.maximum(kept, cv2.dilate(before, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))))
-    if own.glasses:
-        kept = np.maximum(kept, frame_texels(texture))
     return np.asarray(cv2.GaussianBlur(kept, (0, 0), 0.8), np.float32)
 
 
