@@ -186,6 +186,18 @@ def test_bending_moves_the_face_and_leaves_the_surroundings_alone(picture: Image
     np.testing.assert_array_equal(bent[far], marked[far])
 
 
+def test_what_pulls_the_chin_does_not_bend_the_surroundings(picture: Image, points: np.ndarray) -> None:
+    pulled = points.copy()
+    pulled[list(OVAL[12:25]), 1] += 90
+    oval = points[list(OVAL), :2]
+    middle = oval.mean(axis=0)
+    hull = cv2.convexHull(np.round(middle + (oval - middle) * (REACH + 0.05)).astype(np.int32))
+    far = cv2.fillConvexPoly(np.zeros(picture.shape[:2], np.uint8), hull, 1) == 0
+    bent = Reshaper().bend(picture, pulled, pulled + np.float32(3), points)
+    np.testing.assert_array_equal(bent[far], picture[far])
+    assert (Reshaper().bend(picture, pulled, pulled + np.float32(3))[far] != picture[far]).any()
+
+
 def test_closed_eyes_and_lips_stay_closed_when_the_shape_changes() -> None:
     shape = face_mesh().shape
     other = shape * np.array([1.1, 0.9, 1.0], np.float32)

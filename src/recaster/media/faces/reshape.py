@@ -97,13 +97,20 @@ class Reshaper:
     def __init__(self) -> None:
         self._controls = control_points(_CONTROL_POINTS)
 
-    def bend(self, image: Image, points: Points, target: Points) -> Image:
+    def bend(self, image: Image, points: Points, target: Points, outline: Points | None = None) -> Image:
         """Move the picture under `points` to `target`; beyond `REACH` times the oval every pixel stays the same.
 
         A thin-plate spline (Bookstein 1989) from target to source over control points and two rings that stay where they
         are, worked out on a coarse grid.
+
+        Args:
+            image: BGR.
+            points: landmarks in its pixels, (468, 3).
+            target: where they are to be.
+            outline: whose oval that is: the face at rest in its pose, for example, as a thing before the chin may pull
+                landmarks far out; `target`'s own unless given.
         """
-        oval = target[list(OVAL), :2]
+        oval = (target if outline is None else outline)[list(OVAL), :2]
         centre = oval.mean(axis=0)
         rings = np.concatenate([centre + (oval[::3] - centre) * ring for ring in _STILL_RINGS])
         known = np.concatenate([target[self._controls, :2], rings]).astype(np.float64)

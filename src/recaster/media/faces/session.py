@@ -147,7 +147,9 @@ class BlendedSession:
         target = points + offset
         worn = self._worn(crop, points)
         bare = crop if worn is None else worn[0].taken_off(crop, *worn[1:])
-        bent = self._reshaper.bend(bare, points, target) if np.abs(offset[:, :2]).max() > 0.2 else bare.copy()
+        # Frame pixels to the crop's: both kinds of points differ by the same corner.
+        outline = self._face.poses.placed(row, self._face.neutral) + (points - self._face.points[row])
+        bent = self._reshaper.bend(bare, points, target, outline) if np.abs(offset[:, :2]).max() > 0.2 else bare.copy()
         left, top, right, bottom = _region(target, bent, _VIEW_MARGIN)
         seen = self._seen(bent[top:bottom, left:right], target - np.array([left, top, 0], np.float32), row)
         view = seen.view
