@@ -64,6 +64,8 @@ class FoundLine:
     """Patterns at the first sighting's place: more than one where words change their look."""
     kept: list[Sighting] = field(default_factory=list)
     moves: bool = False
+    grows: bool = False
+    """Whether it was seen smaller at the same place a few frames before."""
     certain: bool = True
     """Whether its words could be read at first sight."""
     clear: Image | None = None
