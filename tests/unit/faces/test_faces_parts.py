@@ -191,7 +191,7 @@ def test_what_pulls_the_chin_does_not_bend_the_surroundings(picture: Image, poin
     pulled[list(OVAL[12:25]), 1] += 90
     oval = points[list(OVAL), :2]
     middle = oval.mean(axis=0)
-    hull = cv2.convexHull(np.round(middle + (oval - middle) * (REACH + 0.05)).astype(np.int32))
+    hull = cv2.convexHull(np.round(middle + (oval - middle) * (REACH + 0.12)).astype(np.int32))
     far = cv2.fillConvexPoly(np.zeros(picture.shape[:2], np.uint8), hull, 1) == 0
     bent = Reshaper().bend(picture, pulled, pulled + np.float32(3), points)
     np.testing.assert_array_equal(bent[far], picture[far])
