@@ -13,6 +13,7 @@ from face_clips import facts_of, written
 
 from recaster.errors import InvalidInput
 from recaster.media.faces import FaceAnalysis, FaceLandmarker, FaceModels, FaceTrack, judge, prepare_persona
+from recaster.media.faces.blend import silhouette
 from recaster.media.faces.contours import OVAL
 from recaster.media.faces.expressions import reference_weights
 from recaster.media.faces.finish import edge_spread, finish_for, grain_level, grain_of, roughness, usual_finish
@@ -26,6 +27,7 @@ from recaster.media.faces.mesh import (
     layout_map,
     poses_of,
     rasterised,
+    texture_map,
     unwrapped,
 )
 from recaster.media.faces.networks import FaceDetector
@@ -439,3 +441,19 @@ def test_another_person_can_be_chosen(points: np.ndarray) -> None:
     assert analysis.choosing(2).require_on_camera().id == "face2"
     with pytest.raises(InvalidInput, match="2 were found"):
         analysis.choosing(3)
+
+
+@pytest.mark.parametrize("width", [90.0, 300.0])
+def test_a_turned_face_is_drawn_without_places_between_nose_and_cheek(width: float) -> None:
+    shape = face_mesh().shape
+    points = (width / np.ptp(shape[:, 0]) * shape @ rotation(30, 0, 0).T + [width, width, 0]).astype(np.float32)
+    layout, on_mesh = layout_map(points, (int(2 * width), int(2 * width)))
+    rows, columns = np.nonzero(on_mesh)
+    # Carrying each place of the layout to the picture again must lead to the pixel that shows it.
+    x, y = texture_map(points, 512)
+    there = [cv2.remap(plane, layout * np.float32(512) - 0.5, None, cv2.INTER_LINEAR) for plane in (x, y)]
+    off = np.hypot(there[0][rows, columns] - columns, there[1][rows, columns] - rows)
+    assert off.max() < 0.03 * width
+    edge = silhouette(on_mesh, width)
+    assert edge[on_mesh].max() > 0.99
+    assert edge[~on_mesh].max() < 0.6

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recaster.errors import FaceUnsuitable
 from recaster.media.faces.analysis import TEXTURE
-from recaster.media.faces.blend import MASK, blended, face_mask
+from recaster.media.faces.blend import MASK, blended, face_mask, silhouette
 from recaster.media.faces.contours import EYES
 from recaster.media.faces.expressions import shape_at_rest
 from recaster.media.faces.eyelids import covered_by_lids
@@ -177,7 +177,8 @@ class BlendedSession:
         left = np.float32(1 - self._own_eyes[row]) * (1 - covered_by_lids(self._face.closed[row], MASK))
         mask, tone = shown * (1 - left * self._mask.eyes), shown * (1 - _EYEBALL_TONE * left * self._mask.eyeballs)
         planes = drawn_from_layout(cv2.merge([mask, tone, self._skin]), layout)
-        mask, tone, skin = cv2.split(planes * on_mesh[..., None].astype(np.float32))
+        seen = silhouette(on_mesh, float(np.ptp(points[:, 0])))
+        mask, tone, skin = cv2.split(cv2.multiply(planes, cv2.merge([seen, seen, seen])))
         return _Seen(view, *(np.asarray(plane, np.float32) for plane in (mask, tone, skin)))
 
     def _matched_finish(self) -> Finish:
