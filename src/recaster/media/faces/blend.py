@@ -97,7 +97,9 @@ def blended(target: Image, face: Picture, mask: Plane, tone: Plane, width: float
     full = cv2.merge([mask, mask, mask])
     whole = np.asarray(cv2.subtract(face, base), np.float32)
     difference = cv2.multiply(whole, full)
-    reduced = [np.asarray(cv2.resize(one, small, interpolation=cv2.INTER_AREA), np.float32) for one in (difference, mask)]
+    reduced = [
+        np.asarray(cv2.resize(one, small, interpolation=cv2.INTER_AREA), np.float32) for one in (difference, mask)
+    ]
     spread = max(0.8, LOW_BAND * width / 4)
     coarse = cv2.resize(_averaged(reduced[0], reduced[1], spread), size, interpolation=cv2.INTER_LINEAR)
     around = cv2.resize(tone, small, interpolation=cv2.INTER_AREA)
