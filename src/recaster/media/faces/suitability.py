@@ -191,7 +191,10 @@ def judge(track: FaceTrack) -> Suitability:
         return Suitability("unsuitable", (f"The face is only {track.height:.0f} pixels high.",))
     if track.height < SMALL:
         level = "limited"
-        reasons.append(f"The face is {track.height:.0f} pixels high: the new one will be soft.")
+        reasons.append(
+            f"The face is {track.height:.0f} pixels high: the new one will be soft, and thin or clear glasses on it would "
+            "not be seen and be painted away."
+        )
     turned = float((np.abs(poses_of(track.landmarks).degrees[:, 0]) > MOST_YAW).mean())
     if turned > 0.9:
         return Suitability("unsuitable", ("The face is turned away nearly all the time.",))
