@@ -159,7 +159,8 @@ def follow_face(
     expressions = np.stack([expression(one) for one in smooth])
     neutral = _neutral(poses.removed(smooth), expressions)
     turned = np.clip((_EYES_LOST - np.abs(poses.degrees[:, :1])) / (_EYES_LOST - _EYES_SEEN), 0, 1)
-    closed = closed_eyes(eyes, expressions[:, 4], _eye_widths(smooth)) * _clear_eyes(hidden) * turned
+    closed = closed_eyes(eyes, expressions[:, 4], _eye_widths(smooth)) * _clear_eyes(hidden)
+    closed = np.asarray(closed * turned, np.float32)
     return FollowedFace(
         track.frames, smooth, runs, poses, textures, hidden, neutral, expressions, closed, clear or probes, rate
     )
