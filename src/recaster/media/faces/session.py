@@ -40,7 +40,6 @@ REACH = 0.46
 _VIEW_MARGIN = 0.18
 _SKIN_SPREAD = 0.008
 _EYEBALL_TONE = 0.8
-_EYES_FROM_WIDTH, _EYES_TO_WIDTH = 100.0, 160.0
 _EYES_YAW = 22.0
 _UNUSUAL, _USUAL = 0.65, 0.9
 _AWAKE_FROM, _AWAKE = 0.1, 0.3
@@ -217,13 +216,10 @@ def _shown(mask: Plane) -> tuple[slice, slice]:
 def own_eyes(persona: Persona, face: FollowedFace) -> NDArray[np.float32]:
     """How much of the persona's own eyes shows in each row, 0–1.
 
-    In a small face a gaze is hardly seen, but the eyes are most of what tells who it is. Wherever they do not look as they
-    usually do (closed, looking elsewhere) or are seen from the side, and in all large faces, they stay the source's. It is
-    asked of the picture: landmarks hardly close.
+    They are much of what tells who it is. Wherever the source's do not look as they usually do (looking elsewhere, half
+    closed) or are seen from the side, eyeballs stay the source's, and its gaze with them. It is asked of the picture:
+    landmarks neither see a gaze nor hardly close.
     """
-    size = np.clip((_EYES_TO_WIDTH - face.width) / (_EYES_TO_WIDTH - _EYES_FROM_WIDTH), 0, 1)
-    if size == 0:
-        return np.zeros(len(face.frames), np.float32)
     first = persona.references[0]
     drawn = luma(unwrapped(first.image, first.landmarks, TEXTURE))
     usual = luma(np.median(face.textures[:: max(1, len(face.frames) // 48)], axis=0))
@@ -231,8 +227,10 @@ def own_eyes(persona: Persona, face: FollowedFace) -> NDArray[np.float32]:
     awake = np.clip((_likeness_of_eyes(usual, drawn) - _AWAKE_FROM) / (_AWAKE - _AWAKE_FROM), 0, 1)
     alike = np.array([_likeness_of_eyes(luma(texture), usual) for texture in face.textures])
     as_usual = np.clip((alike - _UNUSUAL) / (_USUAL - _UNUSUAL), 0, 1)
+    # Half of each is two pupils in one eye: pass quickly.
+    as_usual = as_usual * as_usual * (3 - 2 * as_usual)
     turned = np.clip((MOST_YAW - np.abs(face.poses.degrees[:, 0])) / (MOST_YAW - _EYES_YAW), 0, 1)
-    share = np.asarray(_MOST_OWN_EYES * size * awake * turned * as_usual, np.float32)
+    share = np.asarray(_MOST_OWN_EYES * awake * turned * as_usual, np.float32)
     for run in np.unique(face.runs):
         own = face.runs == run
         share[own] = gaussian_in_time(share[own], max(0.5, _EYE_SECONDS * face.frame_rate))
