@@ -26,6 +26,12 @@ from recaster.media.video import Image
 MOVES = np.array([0.024, 0.013, 0.006, 0.010, 0.006], np.float32)
 """Standard deviation of each expression measure from which the source counts as moving: below it the meters' own errors would
 keep a perfect swap from its bar (`calibrate.py`)."""
+KNOWN = 0.6
+"""SFace cosine of a source's frame to the source's person below which the frame says nothing about who is seen. Whole faces have
+0.7 to 0.95."""
+SKIN_SHARE = 95
+"""Percent of the skin's Laplacian that counts as skin: the strongest twentieth holds up to two thirds of its variance, and lies on
+rims of brows, shine and the outline (`edges` has all of it)."""
 NAMES = ("mouth", "width", "corner", "brow", "eye")
 
 
@@ -40,11 +46,13 @@ class Clip:
     found: list[np.ndarray] = field(default_factory=list)
     flicker: list[tuple[float, float]] = field(default_factory=list)
     sharp: list[tuple[float, float]] = field(default_factory=list)
+    edges: list[tuple[float, float]] = field(default_factory=list)
     seam: list[tuple[float, float]] = field(default_factory=list)
     forehead: list[tuple[float, float]] = field(default_factory=list)
     painted: list[tuple[int, int]] = field(default_factory=list)
     seen: list[dict[str, float]] = field(default_factory=list)
     outside: int = 0
+    unread: int = 0
 
 
 def measure(
@@ -80,10 +88,14 @@ def measure(
         clip.points.append(before_swap)
         clip.found.append(found)
         if index % identity_every == 0:
-            vector = identifier.embed(result, found)
-            clip.identity.append(similarity(vector, persona.embedding))
-            clip.source.append(similarity(vector, own))
-            clip.first.append(all(similarity(vector, other) < clip.identity[-1] for other in others))
+            # Who is not recognised in the source either, behind a hand or half in the frame, cannot be told in the result.
+            if similarity(identifier.embed(source, before_swap), own) >= KNOWN:
+                vector = identifier.embed(result, found)
+                clip.identity.append(similarity(vector, persona.embedding))
+                clip.source.append(similarity(vector, own))
+                clip.first.append(all(similarity(vector, other) < clip.identity[-1] for other in others))
+            else:
+                clip.unread += 1
             clip.seen.append(seen(face_of(source, before_swap), face_of(result, found), portrait))
         inside = _oval(found, source.shape[:2], 0.95)
         # Flicker is that of the drawn skin: a moving occluder or a moving background is none of it.
@@ -94,7 +106,9 @@ def measure(
         before = (source, result)
         skin, skin_source = _skin(found, source.shape[:2]), _skin(before_swap, source.shape[:2])
         if (skin > 0).sum() > 100:
-            clip.sharp.append((_energy(source, skin_source), _energy(result, skin)))
+            both = (_laplacian(source, skin_source), _laplacian(result, skin))
+            clip.sharp.append((_energy(both[0], SKIN_SHARE), _energy(both[1], SKIN_SHARE)))
+            clip.edges.append((_energy(both[0], 100), _energy(both[1], 100)))
         ring = _ring(found, source.shape[:2])
         ring_source = _ring(before_swap, source.shape[:2])
         clip.seam.append((_gradient(source, ring_source), _gradient(result, ring)))
@@ -128,12 +142,13 @@ def _summary(clip: Clip, occluded: bool) -> dict[str, float]:
     flicker = np.array(clip.flicker) + 0.5
     values["flicker"] = float(flicker[:, 1].mean() / flicker[:, 0].mean())
     values["flicker worst"] = float((flicker[:, 1] / flicker[:, 0]).max())
-    for name, pairs in (("sharp", clip.sharp), ("seam", clip.seam), ("forehead", clip.forehead)):
+    for name, pairs in (("sharp", clip.sharp), ("edges", clip.edges), ("seam", clip.seam), ("forehead", clip.forehead)):
         both = np.array(pairs)
         values[name] = float(np.median(both[:, 1]) / max(float(np.median(both[:, 0])), 1e-6))
     for name in SEEN:
         values[name] = float(np.mean([one[name] for one in clip.seen]))
     values["outside"] = float(clip.outside)
+    values["unread"] = clip.unread / max(1, clip.unread + len(clip.identity))
     if occluded:
         painted = np.array(clip.painted).sum(axis=0)
         values["painted"] = float(painted[0] / painted[1]) if painted[1] else np.nan
@@ -162,15 +177,27 @@ def agreement(own: np.ndarray, found: np.ndarray) -> dict[str, float]:
         values[name] = (
             float(np.corrcoef(first[:, column], second[:, column])[0, 1]) if moves > MOVES[column] else np.nan
         )
-    values["lag"] = _lag(first[:, 0], second[:, 0]) if first[:, 0].std() > MOVES[0] else np.nan
+    values["lag"] = _lag(first, second)
     return values
 
 
 def _lag(source: np.ndarray, result: np.ndarray) -> float:
-    """Frames by which the result's mouth follows the source's."""
+    """Frames by which the result's expression follows the source's; both (n, 5).
+
+    The shift at which all measures of the source explain those of the result best. One measure alone would not do: what is read
+    of a mouth's opening holds a share of the smile, another one on each face, and a smile is later than a word.
+    """
+    moving = source.std(axis=0) > MOVES
+    if not moving.any():
+        return np.nan
+    known = np.column_stack([source, np.ones(len(source))])[3:-3]
+    wanted = (result - result.mean(axis=0))[:, moving] / result[:, moving].std(axis=0)
     shifts = range(-3, 4)
-    scores = [float(np.corrcoef(source[3:-3], np.roll(result, -shift)[3:-3])[0, 1]) for shift in shifts]
-    return float(list(shifts)[int(np.argmax(scores))])
+    left = []
+    for shift in shifts:
+        moved = np.roll(wanted, -shift, axis=0)[3:-3]
+        left.append(float(np.square(moved - known @ np.linalg.lstsq(known, moved, rcond=None)[0]).sum()))
+    return float(list(shifts)[int(np.argmin(left))])
 
 
 def _oval(points: np.ndarray, shape: tuple[int, int], grow: float) -> np.ndarray:
@@ -198,9 +225,13 @@ def _ring(points: np.ndarray, shape: tuple[int, int], forehead: bool = False) ->
     return band
 
 
-def _energy(image: Image, mask: np.ndarray) -> float:
-    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    return float(cv2.Laplacian(gray, cv2.CV_32F)[mask > 0].var()) + 0.2
+def _laplacian(image: Image, mask: np.ndarray) -> np.ndarray:
+    return np.abs(cv2.Laplacian(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.CV_32F)[mask > 0])
+
+
+def _energy(laplacian: np.ndarray, share: float) -> float:
+    """Mean square of so many percent of the values, the weakest first."""
+    return float((laplacian[laplacian <= np.percentile(laplacian, share)] ** 2).mean()) + 0.2
 
 
 def _gradient(image: Image, mask: np.ndarray) -> float:

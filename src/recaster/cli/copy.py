@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from recaster.cli.console import AsJson, ProgressBars, progress_bars, show_json, show_table
 from recaster.errors import InvalidInput
+from recaster.infra.files import sha256_of
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.media.copywriting import BrandProfile, CopyRequest
@@ -22,7 +22,7 @@ from recaster.media.copywriting.checks import graphemes
 from recaster.media.copywriting.corpus import CORPUS_LANGUAGES, corpus_problems, load_corpus
 from recaster.media.overlays import OverlayTrack, tracks_from_json
 from recaster.media.video import VideoFacts, find_shots, probe
-from recaster.remix.engines import LOCAL_MODEL, Engines, copy_adapter, engine_choice
+from recaster.remix.engines import LOCAL_MODEL, Engines, copy_adapter
 from recaster.remix.steps import copy_lines, room
 
 formulas_app = typer.Typer(help="The formulas of the embedded copy adapter.", no_args_is_help=True)
@@ -45,7 +45,7 @@ def copy(
         settings = settings.model_copy(update={"copy_adapter": adapter})
     store = ModelStore(settings.folder("models"))
     with progress_bars() as bars:
-        overlays, facts, seed = _read(source, settings, store, bars)
+        overlays, facts, seed = _read(source, settings, bars)
         fits = room(overlays, facts, Engines({}, settings).drawer())
         lines = copy_lines(overlays, facts, fits)
         writer = copy_adapter(settings, store.path(LOCAL_MODEL) if settings.copy_adapter == "local" else None)
@@ -118,16 +118,13 @@ def check(
         raise typer.Exit(InvalidInput.exit_code)
 
 
-def _read(
-    source: Path, settings: Settings, store: ModelStore, bars: ProgressBars
-) -> tuple[tuple[OverlayTrack, ...], VideoFacts, int]:
+def _read(source: Path, settings: Settings, bars: ProgressBars) -> tuple[tuple[OverlayTrack, ...], VideoFacts, int]:
     """Return the overlays of a video or of a stored analysis, the video's facts, and the seed that a remix would take."""
     if source.suffix.lower() != ".json":
-        with source.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of(source)
         facts = probe(source)
         shots = find_shots(source, facts, bars.stage("shots"))
-        reader = Engines.from_choice(engine_choice(settings, store)).reader()
+        reader = Engines.of(settings).reader()
         return reader.read_clip(source, facts, shots, bars.stage("read")), facts, int(digest[:8], 16)
     try:
         values = json.loads(source.read_text(encoding="utf-8"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,20 +12,20 @@ import typer
 
 from recaster.cli.console import AsJson, progress_bars, show_json, show_table
 from recaster.errors import InvalidInput
-from recaster.infra.files import atomic_file
+from recaster.infra.files import atomic_file, sha256_of
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.media.faces import (
     FaceModels,
     Persona,
-    analyse_faces,
     face_sheet,
     judge,
     prepare_persona,
 )
 from recaster.media.progress import Progress
-from recaster.media.video import VideoWriter, find_shots, probe, read_frames
-from recaster.remix.face_engines import FaceChoice, with_swapper
+from recaster.remix import steps
+from recaster.remix.engines import Engines
+from recaster.remix.face_engines import with_swapper
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -37,9 +39,10 @@ def prepare(
     as_json: AsJson = False,
 ) -> None:
     """Turn pictures of one person into a persona, and say what was used, what was not and what is missing."""
+    models = FaceModels.of(ModelStore(Settings().folder("models")).paths())
     target = output if output is not None else folder / "persona.npz"
     with progress_bars() as bars:
-        persona = prepare_persona(pictures_in(folder), _models(), bars.stage("persona"))
+        persona = prepare_persona(pictures_in(folder), models, bars.stage("persona"))
         persona.save(target)
     if as_json:
         show_json(
@@ -70,28 +73,22 @@ def swap(
     sheet: Annotated[Path | None, typer.Option(help="Also write a picture of before and after, PNG.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put a persona's face on the person on camera; everything else of the video stays."""
-    models = _models()
-    engine = FaceChoice.of(with_swapper(Settings(), swapper)).build(models)
+    """Put a persona's face on the person on camera; everything else of the video stays, text before the face too."""
+    engines = Engines.of(with_swapper(Settings(), swapper))
     output.parent.mkdir(parents=True, exist_ok=True)
     with progress_bars() as bars:
-        person = _persona(persona, models, bars.stage("persona"))
-        facts = probe(clip)
-        shots = find_shots(clip, facts, bars.stage("shots"))
-        analysis = analyse_faces(clip, facts, shots, models, bars.stage("faces"))
+        person = load_persona(persona, engines.face_models(), bars.stage("persona"))
+        analysis = steps.analyse(clip, sha256_of(clip), engines, bars.stage("analyse"))
         if face is not None:
-            analysis = analysis.choosing(face)
-        track = analysis.require_on_camera()
-        session = engine.begin(person, analysis, facts, clip, bars.stage("follow"))
-        report = bars.stage("swap")
-        with VideoWriter(output, facts, source=clip) as writer:
-            for frame in read_frames(clip):
-                writer.write(session.swap(frame.image, frame.index), frame.pts, frame.duration)
-                report(frame.index + 1, facts.frame_count)
-        if sheet is not None:
-            encoded = cv2.imencode(".png", face_sheet(clip, output, track))[1]
-            with atomic_file(sheet) as file:
-                file.write(encoded.tobytes())
+            analysis = replace(analysis, faces=analysis.faces.choosing(face))
+        plan = steps.keep_texts(analysis, persona_digest(persona), engines)
+        rendered = steps.render(clip, analysis, plan, person, output, engines, bars.stage("swap"))
+    faces = analysis.faces.tracks
+    track = analysis.faces.require_on_camera()
+    if sheet is not None:
+        encoded = cv2.imencode(".png", face_sheet(clip, output, track))[1]
+        with atomic_file(sheet) as file:
+            file.write(encoded.tobytes())
     suitability = judge(track)
     rows = [
         (
@@ -101,22 +98,22 @@ def swap(
             "swapped" if other.id == track.id else "left",
             " ".join(judge(other).reasons),
         )
-        for other in analysis.tracks
+        for other in faces
     ]
     if as_json:
         show_json(
             {
                 "output": str(output),
                 "face": track.id,
-                "swappedFrames": session.swapped_frames,
-                "frames": facts.frame_count,
+                "swappedFrames": rendered.swapped_frames,
+                "frames": analysis.facts.frame_count,
                 "suitability": {"level": suitability.level, "reasons": list(suitability.reasons)},
                 "faces": [dict(zip(("id", "frames", "height", "action", "notes"), row, strict=True)) for row in rows],
             }
         )
     else:
         show_table(("face", "frames", "height", "action", "notes"), rows)
-        typer.echo(f"{session.swapped_frames} of {facts.frame_count} frames → {output}")
+        typer.echo(f"{rendered.swapped_frames} of {analysis.facts.frame_count} frames → {output}")
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -136,12 +133,22 @@ def pictures_in(folder: Path) -> list[Path]:
     return pictures
 
 
-def _models() -> FaceModels:
-    store = ModelStore(Settings().folder("models"))
-    return FaceModels.of(store.paths())
+def load_persona(path: Path, models: FaceModels, progress: Progress) -> Persona:
+    """A persona of a folder with pictures, or of a file that `recaster persona prepare` wrote.
 
-
-def _persona(path: Path, models: FaceModels, progress: Progress) -> Persona:
+    Raises:
+        InvalidInput: there is no picture, no usable face, or the file is none of ours.
+    """
     if path.is_dir():
         return prepare_persona(pictures_in(path), models, progress)
     return Persona.load(path)
+
+
+def persona_digest(path: Path) -> str:
+    """SHA-256 of a persona's file, or over those of all pictures of its folder, in order."""
+    if path.is_file():
+        return sha256_of(path)
+    digest = hashlib.sha256()
+    for picture in pictures_in(path):
+        digest.update(bytes.fromhex(sha256_of(picture)))
+    return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -10,21 +9,18 @@ from typing import Annotated
 import typer
 
 from recaster.cli.console import AsJson, progress_bars, show_json, show_table
-from recaster.cli.faces import pictures_in
-from recaster.infra.models import ModelStore
+from recaster.cli.faces import load_persona, persona_digest
+from recaster.infra.files import sha256_of
 from recaster.infra.settings import Settings
 from recaster.media.copywriting import BrandProfile
-from recaster.media.faces import prepare_persona
 from recaster.remix import steps
-from recaster.remix.engines import Engines, engine_choice
+from recaster.remix.engines import Engines
 from recaster.remix.face_engines import with_swapper
 
 
 def remix(
     source: Annotated[Path, typer.Argument(help="The video that is remixed.", exists=True, dir_okay=False)],
-    persona: Annotated[
-        Path, typer.Option(help="Folder with pictures of the influencer.", exists=True, file_okay=False)
-    ],
+    persona: Annotated[Path, typer.Option(help="Folder with pictures, or a file of `persona prepare`.", exists=True)],
     brand: Annotated[Path, typer.Option(help="Brand profile, see examples/brand.toml.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The video that is written.")],
     swapper: Annotated[
@@ -35,17 +31,14 @@ def remix(
 ) -> None:
     """Remix a local video: new texts, new face, same sound and timing."""
     profile = BrandProfile.from_toml(brand)
-    pictures = pictures_in(persona)
     output.parent.mkdir(parents=True, exist_ok=True)
-    settings = with_swapper(Settings(), swapper)
-    engines = Engines.from_choice(engine_choice(settings, ModelStore(settings.folder("models"))))
-    with source.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    engines = Engines.of(with_swapper(Settings(), swapper))
+    digest = sha256_of(source)
     with progress_bars() as bars, tempfile.TemporaryDirectory(prefix=".recaster-", dir=output.parent) as scratch:
         steps.check_source(source, digest)
-        person = prepare_persona(pictures, engines.face_models(), bars.stage("persona"))
+        person = load_persona(persona, engines.face_models(), bars.stage("persona"))
         analysis = steps.analyse(source, digest, engines, bars.stage("analyse"))
-        decided = steps.adapt(analysis, profile, digest_of(pictures), engines, bars.stage("adapt"))
+        decided = steps.adapt(analysis, profile, persona_digest(persona), engines, bars.stage("adapt"))
         if plan is not None:
             decided.save(plan)
         draft = Path(scratch) / output.name
@@ -64,11 +57,3 @@ def remix(
     else:
         show_table(("role", "old text", "new text", "path"), rows)
         typer.echo(str(output))
-
-
-def digest_of(pictures: list[Path]) -> str:
-    """Return the SHA-256 over the bytes of all pictures, in order."""
-    digest = hashlib.sha256()
-    for picture in pictures:
-        digest.update(hashlib.sha256(picture.read_bytes()).digest())
-    return digest.hexdigest()

@@ -17,7 +17,7 @@ from recaster.infra.settings import Settings
 from recaster.media.overlays import OverlayRole, OverlayTrack, erase_clip, reset_clip, tracks_from_json
 from recaster.media.video import EncoderSettings, find_shots, probe
 from recaster.media.video.model import Shot, VideoFacts
-from recaster.remix.engines import FILL_MODEL, Engines, engine_choice
+from recaster.remix.engines import FILL_MODEL, Engines
 
 Clip = Annotated[Path, typer.Argument(help="The video.", exists=True, dir_okay=False)]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The video that is written.")]
@@ -108,10 +108,10 @@ def reset(
 
 def _engines(overlays: Path | None) -> Engines:
     settings = Settings()
+    if overlays is None:
+        return Engines.of(settings)
     store = ModelStore(settings.folder("models"))
-    if overlays is not None:
-        return Engines({FILL_MODEL: store.path(FILL_MODEL)}, settings)  # nothing is read: no reader's model is needed
-    return Engines.from_choice(engine_choice(settings, store))
+    return Engines({FILL_MODEL: store.path(FILL_MODEL)}, settings)  # nothing is read: no reader's model is needed
 
 
 def _read(

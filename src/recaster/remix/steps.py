@@ -5,7 +5,6 @@ They know the order of the work inside a stage and nothing of jobs, credits or H
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -17,8 +16,8 @@ import numpy as np
 import regex
 
 from recaster.errors import MediaInvalid, OutputRejected
-from recaster.infra.files import atomic_file
-from recaster.media.copywriting import BrandProfile, CopyLine, CopyRequest, Fits, FitVerdict, classify
+from recaster.infra.files import atomic_file, sha256_of
+from recaster.media.copywriting import BrandProfile, CopyLine, CopyRequest, CopyResult, Fits, FitVerdict, classify
 from recaster.media.faces import REACH, FaceAnalysis, FaceTrack, Persona, analyse_faces, judge
 from recaster.media.overlays import NewText, OverlayTrack, TextDrawer, TextLayout, appearance, lay_out_in_place
 from recaster.media.progress import Progress, silent
@@ -43,6 +42,8 @@ from recaster.remix.progress import Portions
 
 DISCLOSURE = "Made with AI: the person's face and the on-screen text were generated."
 """Label that whoever posts the video shows with it."""
+UNDETERMINED = "und"
+"""BCP 47 tag of texts whose language nobody asked for."""
 
 
 def check_source(clip: Path, sha256: str) -> VideoFacts:
@@ -51,8 +52,7 @@ def check_source(clip: Path, sha256: str) -> VideoFacts:
     Raises:
         MediaInvalid: it is not the recorded file, or is beyond a limit.
     """
-    with clip.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(clip)
     if found != sha256:
         raise MediaInvalid(
             "The stored source is not the file that was uploaded: its bytes have changed. Upload it again.",
@@ -101,9 +101,7 @@ def adapt(
         CopyRejected: a text that must be written could not be.
         NoFaceFound, FaceUnsuitable: there is nobody whose face can be replaced.
     """
-    on_camera = analysis.faces.require_on_camera()
-    require_in_sight(analysis.overlays, on_camera, analysis.shots)
-    size = (analysis.facts.width, analysis.facts.height)
+    faces = _planned_faces(analysis)
     tracks = {track.id: track for track in analysis.overlays}
     fits = room(analysis.overlays, analysis.facts, engines.drawer())
     request = CopyRequest(
@@ -129,29 +127,63 @@ def adapt(
                 reason=line.reason,
             )
         )
-    faces = tuple(
-        PlannedFace(
-            track_id=face.id,
-            action="swap" if face.id == on_camera.id else "leave",
-            reason=" ".join(
-                ("The on-camera person.", *judge(face).reasons)
-                if face.id == on_camera.id
-                else ("Not the on-camera person.",)
-            ),
+    return _plan(analysis, persona_sha256, engines, faces, tuple(overlays), brand.primary_language, result)
+
+
+def keep_texts(analysis: SourceAnalysis, persona_sha256: str, engines: Engines) -> RemixPlan:
+    """Decide on a new face alone: every text stays as it is.
+
+    Raises:
+        NoFaceFound, FaceUnsuitable: there is nobody whose face can be replaced.
+    """
+    faces = _planned_faces(analysis)
+    kept = tuple(
+        PlannedOverlay(
+            track_id=track.id,
+            role=track.role,
+            action="keep",
+            source_text=_one_line(track.text),
+            text=_one_line(track.text),
+            style=track.style,
+            path="kept",
+            reason="Only the face is replaced.",
         )
+        for track in analysis.overlays
+    )
+    return _plan(analysis, persona_sha256, engines, faces, kept, UNDETERMINED, CopyResult((), adapter="none"))
+
+
+def _planned_faces(analysis: SourceAnalysis) -> tuple[PlannedFace, ...]:
+    on_camera = analysis.faces.require_on_camera()
+    require_in_sight(analysis.overlays, on_camera, analysis.shots)
+    return tuple(
+        PlannedFace(track_id=face.id, action="swap", reason=" ".join(("The on-camera person.", *judge(face).reasons)))
+        if face.id == on_camera.id
+        else PlannedFace(track_id=face.id, action="leave", reason="Not the on-camera person.")
         for face in analysis.faces.tracks
     )
+
+
+def _plan(
+    analysis: SourceAnalysis,
+    persona_sha256: str,
+    engines: Engines,
+    faces: tuple[PlannedFace, ...],
+    overlays: tuple[PlannedOverlay, ...],
+    language: str,
+    copy: CopyResult,
+) -> RemixPlan:
     return RemixPlan(
         source_sha256=analysis.sha256,
         persona_sha256=persona_sha256,
-        width=size[0],
-        height=size[1],
+        width=analysis.facts.width,
+        height=analysis.facts.height,
         frame_count=analysis.facts.frame_count,
-        language=brand.primary_language,
-        copy_adapter=result.adapter,
-        copy_settings=dict(result.settings),
+        language=language,
+        copy_adapter=copy.adapter,
+        copy_settings=dict(copy.settings),
         engines=engines.names,
-        overlays=tuple(overlays),
+        overlays=overlays,
         faces=faces,
     )
 

@@ -19,7 +19,7 @@ from recaster.media.video import ColorTags, VideoFacts, VideoWriter, probe, read
 pytestmark = pytest.mark.unit
 
 
-def test_a_persona_is_made_from_a_folder_and_put_into_a_clip(
+def test_a_persona_is_made_from_a_folder_and_put_into_a_clip_behind_its_text(
     tmp_path: Path, persona_pictures: Mapping[str, Path]
 ) -> None:
     pictures = tmp_path / "pictures"
@@ -37,6 +37,11 @@ def test_a_persona_is_made_from_a_folder_and_put_into_a_clip(
 
     selfie = cv2.imread(str(persona_pictures["P006"] / "amateur_selfie.jpg"))
     frame = np.asarray(cv2.resize(selfie, (360, 538), interpolation=cv2.INTER_AREA), np.uint8)
+    letters = np.zeros(frame.shape[:2], np.uint8)
+    place = (np.array([40, 225]), cv2.FONT_HERSHEY_DUPLEX, 1.6)
+    cv2.putText(frame, "before a face", *place, (0, 0, 0), 9, cv2.LINE_AA)
+    for picture, colour in ((frame, (255, 255, 255)), (letters, (255,))):
+        cv2.putText(picture, "before a face", *place, colour, 4, cv2.LINE_AA)
     clip, result, sheet = tmp_path / "clip.mp4", tmp_path / "result.mp4", tmp_path / "sheet.png"
     facts = VideoFacts(
         "mp4", "h264", 360, 538, 0, Fraction(1, 24), Fraction(24), 6, Fraction(1, 4), ColorTags(), None, 1
@@ -52,7 +57,10 @@ def test_a_persona_is_made_from_a_folder_and_put_into_a_clip(
     assert told["suitability"]["level"] == "good"
     assert probe(result).frame_count == 6
     before, after = (next(iter(read_frames(path))).image.astype(np.int16) for path in (clip, result))
-    assert np.abs(before - after).max() > 40
+    changed = np.abs(before - after).max(axis=2)
+    face = cv2.dilate(letters, np.ones((41, 41), np.uint8)) > 0
+    assert np.percentile(changed[face & (letters == 0)], 90) > 20
+    assert np.percentile(changed[letters == 255], 90) < 12
     assert cv2.imread(str(sheet)).shape[0] == 2 * 380 + 4
 
     unknown = CliRunner().invoke(app, [*arguments[:-3], "--face", "7"])

@@ -13,9 +13,9 @@ from face_clips import facts_of, written
 
 from recaster.errors import InvalidInput
 from recaster.media.faces import FaceAnalysis, FaceLandmarker, FaceModels, FaceTrack, judge, prepare_persona
-from recaster.media.faces.blend import edge_spread, grain_level, grain_of
 from recaster.media.faces.contours import OVAL
 from recaster.media.faces.expressions import reference_weights
+from recaster.media.faces.finish import edge_spread, finish_for, grain_level, grain_of, roughness, usual_finish
 from recaster.media.faces.follow import follow_face
 from recaster.media.faces.hands import HandFinder, hands_mask
 from recaster.media.faces.light import facing_texels, fit_brightness, luma, relight, skin_texels
@@ -151,6 +151,23 @@ def test_grain_holds_noise_and_no_lines() -> None:
     grain = grain_of(picture, 2.5 * level)
     assert grain[:, :35].std() == pytest.approx(level, rel=0.2)
     assert np.abs(grain).max() <= 2.5 * level
+
+
+def test_skin_becomes_as_rough_as_the_footages_and_edges_as_soft() -> None:
+    noise = np.random.default_rng(7).normal(0, 1, (160, 160, 1)).astype(np.float32)
+    face = np.full((160, 160, 3), 140, np.float32)
+    mask, skin = np.ones((160, 160), np.float32), np.ones((160, 160), np.float32)
+    for top in (20, 70, 120):  # brows and lips
+        face[top : top + 10, 10:150] = 20
+        skin[top - 8 : top + 18] = 0
+    for rough, pores in ((2.0, 0.5), (0.6, 2.5)):
+        footage = np.clip(cv2.GaussianBlur(face, (0, 0), 2.0) + rough * noise, 0, 255).astype(np.uint8)
+        drawn = np.asarray(cv2.GaussianBlur(face, (0, 0), 1.0) + pores * noise[::-1], np.float32)
+        finish = finish_for(drawn, footage, mask, skin, may_sharpen=True)
+        done = finish.applied(drawn, footage, skin)
+        assert 0.7 < roughness(done, skin) / roughness(footage, skin) < 1.4
+        assert edge_spread(done, mask) == pytest.approx(edge_spread(footage, mask), rel=0.25)
+    assert usual_finish([]).applied(drawn, footage, skin) is drawn
 
 
 def test_bending_moves_the_face_and_leaves_the_surroundings_alone(picture: Image, points: np.ndarray) -> None:

@@ -111,6 +111,36 @@ def test_the_same_frames_give_the_same_pixels(
     np.testing.assert_array_equal(results[0], results[1])
 
 
+def test_a_repeated_frame_gets_the_same_face(
+    models: FaceModels, persona: Persona, picture: Image, points: np.ndarray, clip: Path
+) -> None:
+    moving = np.stack([points + np.array([shift, 0, 0], np.float32) for shift in (0, 3, 6)])
+    session = MeshSwapper(models).begin(persona, analysis_of(np.arange(3), moving), facts_of(picture), clip)
+    first = session.swap(picture, 0)
+    np.testing.assert_array_equal(session.swap(picture, 1), first)
+    brighter = np.clip(picture.astype(np.int16) + 1, 0, 255).astype(np.uint8)
+    assert (session.swap(brighter, 2) != first).any()
+
+
+def test_a_hand_over_half_the_face_does_not_bring_the_source_back(
+    models: FaceModels, persona: Persona, picture: Image, points: np.ndarray, tmp_path: Path
+) -> None:
+    count = 12
+    low, high = points[:, :2].min(axis=0).astype(int), points[:, :2].max(axis=0).astype(int)
+    half = (low[1] + high[1]) // 2
+    covered = picture.copy()
+    covered[half : high[1] + 20, low[0] - 20 : high[0] + 20] = (40, 160, 60)
+    pictures = [covered if index >= 9 else picture for index in range(count)]
+    written(tmp_path / "covered.mp4", pictures)
+    track = still(points, np.arange(count))
+    session = MeshSwapper(models).begin(persona, track, facts_of(picture, count), tmp_path / "covered.mp4")
+    result = session.swap(covered, 10)
+    brows = np.s_[int(points[[105, 334], 1].min()) : int(points[[105, 334], 1].max()) + 4, low[0] : high[0]]
+    below = np.s_[half + 12 : high[1], low[0] : high[0]]
+    assert difference(result[brows], covered[brows]) > 3
+    assert difference(result[below], covered[below]) < 1
+
+
 def test_the_swap_fades_out_towards_a_gap_and_is_absent_in_it(
     models: FaceModels, persona: Persona, picture: Image, points: np.ndarray, clip: Path
 ) -> None:

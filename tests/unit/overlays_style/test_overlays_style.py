@@ -9,19 +9,28 @@ import numpy as np
 import pytest
 
 from recaster.media.overlays import Shadow, SkiaTextDrawer, Slab, Stroke, TextLayout, TextStyle
-from recaster.media.overlays.backing import BackedLine, find_slab
+from recaster.media.overlays.backing import find_glass, find_slab
 from recaster.media.overlays.inking import (
     Lettering,
     as_stroke,
     find_active_fill,
     find_fill,
-    find_opacity,
     find_rim,
     find_shadow,
     rgb,
 )
+from recaster.media.overlays.opacity import find_translucence
 from recaster.media.overlays.timing import Appearance
-from recaster.media.overlays.typesetting import Fit, compared, seen_coverage, seen_in_turns, typesetter
+from recaster.media.overlays.tints import BackedLine, find_tint
+from recaster.media.overlays.typesetting import (
+    Face,
+    Fit,
+    compared,
+    fine_letters,
+    seen_coverage,
+    seen_in_turns,
+    typesetter,
+)
 from recaster.media.video import Image
 
 pytestmark = pytest.mark.unit
@@ -61,17 +70,18 @@ class Drawn:
         seen = seen_coverage(self.pictures, np.array(fill[::-1], np.float32), 36.0)
         return compared(self.layout.text, seen, self.box, 36.0, self.box)[0]
 
-    def lettering(self, *, turns: bool = False) -> Lettering:
-        setting = self.fitted().setting
+    def lettering(self, fill: tuple[int, int, int] = (255, 255, 255)) -> Lettering:
+        setting = self.fitted(fill).setting
         fine = typesetter().fine(self.layout.text, setting, (SIZE[1], SIZE[0]))
-        return Lettering.of(self.pictures, fine, setting.size, takes_turns=turns)
+        return Lettering.of(self.pictures, fine, setting.size, takes_turns=False)
 
 
 WHITE = np.full(3, 255, np.float32)
 
 
 @pytest.mark.parametrize(
-    ("font", "weight"), [("tiktok-sans", 400), ("tiktok-sans", 900), ("montserrat", 800), ("lora", 700), ("anton", 400)]
+    ("font", "weight"),
+    [("tiktok-sans", 400), ("tiktok-sans", 900), ("montserrat", 800), ("book-serif", 700), ("anton", 400)],
 )
 def test_face_size_and_place_are_found_exactly(font: str, weight: int) -> None:
     drawn = Drawn.of(replace(PLAIN, font=font, weight=weight, size=33.5))
@@ -123,7 +133,7 @@ def test_letters_without_outline_shadow_or_transparency_have_none() -> None:
     lettering = Drawn.of(PLAIN).lettering()
     assert as_stroke(find_rim(lettering, WHITE)) is None
     assert find_shadow(lettering, 1.0) is None
-    assert find_opacity(lettering, WHITE, 0.0)[0] == 1.0
+    assert find_translucence(lettering, WHITE, 0.0) is None
 
 
 def test_a_shadow_is_found_on_its_side() -> None:
@@ -133,11 +143,60 @@ def test_a_shadow_is_found_on_its_side() -> None:
     assert shadow.opacity > 0.4
 
 
-def test_what_shines_through_tells_the_opacity() -> None:
-    lettering = Drawn.of(replace(PLAIN, opacity=0.6), looks=(Appearance(),) * 5).lettering()
-    opacity, fill = find_opacity(lettering, find_fill(lettering, WHITE), 0.0)
-    assert opacity == pytest.approx(0.6, abs=0.15)
-    assert min(rgb(fill)) > 215
+@pytest.mark.parametrize("opacity", [0.6, 0.8])
+@pytest.mark.parametrize("fill", [(255, 255, 255), (250, 210, 40)])
+def test_what_shines_through_tells_the_opacity(opacity: float, fill: tuple[int, int, int]) -> None:
+    drawn = Drawn.of(replace(PLAIN, fill=fill, opacity=opacity), looks=(Appearance(),) * 5)
+    lettering = drawn.lettering(fill)
+    found = find_translucence(lettering, find_fill(lettering, np.array(fill[::-1], np.float32)), 0.0)
+    assert found is not None
+    assert found.opacity == pytest.approx(opacity, abs=0.08)
+    assert np.abs(np.subtract(rgb(found.fill), fill)).max() < 22
+
+
+def test_a_scene_that_only_flickers_tells_the_opacity_with_the_outline() -> None:
+    # One even colour in each picture: nothing varies along the line, all of it in time.
+    style = replace(PLAIN, opacity=0.7, stroke=Stroke((0, 0, 0), 3.0))
+    laid = SkiaTextDrawer().layout(WORDS, style, (10.0, 40.0, SIZE[0] - 10.0, 110.0), SIZE, max_lines=1)
+    scenes = [np.full((SIZE[1], SIZE[0], 3), level, np.uint8) for level in (60, 95, 130)]
+    pictures = tuple(SkiaTextDrawer().draw(scene, laid) for scene in scenes)
+    line = laid.lines[0]
+    box = (line.x + 3.0, line.baseline - laid.line_top, line.x + line.width - 2.0, line.baseline + 3.0)
+    fit = compared(WORDS, seen_coverage(pictures, WHITE, 36.0), box, 36.0, box)[0]
+    fine = typesetter().fine(WORDS, fit.setting, (SIZE[1], SIZE[0]))
+    lettering = Lettering.of(pictures, fine, fit.setting.size, takes_turns=False)
+    found = find_translucence(lettering, find_fill(lettering, WHITE), 3.0)
+    assert found is not None
+    assert found.opacity == pytest.approx(0.7, abs=0.04)
+    seen = np.full(3, 0.3 * 95.0, np.float32)
+    assert np.abs(found.own(seen)).max() < 8  # the outline is black, too
+
+
+@pytest.mark.parametrize("tilt", [1.4, -2.5])
+def test_letters_that_are_not_quite_level_are_set_at_their_angle(tilt: float) -> None:
+    fit = Drawn.of(replace(PLAIN, rotation=tilt)).fitted()
+    assert np.degrees(fit.setting.tilt) == pytest.approx(tilt, abs=0.25)
+    assert fit.setting.size == pytest.approx(36, rel=0.02)
+    assert fit.agreement > 0.9
+
+
+def test_level_letters_are_not_turned() -> None:
+    assert Drawn.of(PLAIN).fitted().setting.tilt == 0.0
+
+
+def test_letters_of_a_face_that_does_not_ship_are_taken_as_they_are_seen() -> None:
+    drawn = Drawn.of(replace(PLAIN, font="caveat", size=44.0, stroke=Stroke((200, 30, 60), 3.0)))
+    seen = seen_coverage(drawn.pictures, WHITE, 36.0)
+    other = replace(drawn.fitted().setting, face=Face("montserrat", 800), size=30.0)
+    shape = (SIZE[1], SIZE[0])
+    cells = typesetter().fine(WORDS, other, shape)
+    as_drawn = Lettering.of(drawn.pictures, cells, 36.0, takes_turns=False)
+    as_seen = Lettering.of(drawn.pictures, fine_letters(seen, cells, 36.0), 36.0, takes_turns=False)
+    assert as_stroke(find_rim(as_drawn, WHITE)) is None
+    stroke = as_stroke(find_rim(as_seen, find_fill(as_seen, WHITE)))
+    assert stroke is not None
+    assert stroke.width == pytest.approx(3.0, abs=1.2)
+    assert np.abs(np.subtract(stroke.color, (200, 30, 60))).max() < 40
 
 
 @pytest.mark.parametrize("radius", [3.0, 14.0])
@@ -163,3 +222,40 @@ def test_a_wall_behind_the_words_is_no_slab() -> None:
     wall = np.full((SIZE[1], SIZE[0], 3), 40, np.uint8)
     line = BackedLine((wall,), 60.0, 360.0, 60.0, 95.0, 36.0)
     assert find_slab([line], np.full(3, 40, np.float32)) is None
+
+
+def backed(drawn: Drawn, style: TextStyle) -> BackedLine:
+    line = drawn.layout.lines[0]
+    top, bottom = line.baseline - drawn.layout.line_top, line.baseline + drawn.layout.line_bottom
+    return BackedLine(drawn.pictures, line.x, line.x + line.width, top, bottom, style.size)
+
+
+@pytest.mark.parametrize(("color", "opacity"), [((0, 0, 0), 0.6), ((255, 255, 255), 0.45), ((200, 30, 60), 0.75)])
+def test_a_see_through_slab_is_told_by_what_it_does_to_the_scene(color: tuple[int, int, int], opacity: float) -> None:
+    style = replace(PLAIN, fill=(20, 20, 20), slab=Slab(color, opacity, 6.0, 14.0, 9.0, True))
+    drawn = Drawn.of(style)
+    found = find_glass([backed(drawn, style)])
+    assert found is not None
+    assert found.shows
+    slab = found.backing.slab
+    assert slab.opacity == pytest.approx(opacity, abs=0.06)
+    assert np.abs(np.subtract(slab.color, color)).max() < 30
+    assert slab.padding_x == pytest.approx(14.0, abs=2.0)
+    assert slab.padding_y == pytest.approx(9.0, abs=2.0)
+
+
+def test_a_see_through_slab_on_an_even_wall_is_found_by_its_borders() -> None:
+    style = replace(PLAIN, fill=(20, 20, 20), slab=Slab((255, 255, 255), 0.5, 4.0, 12.0, 8.0, True))
+    drawn = Drawn.of(style)
+    wall = np.full((*drawn.pictures[0].shape[:2], 3), (70, 90, 110), np.uint8)
+    picture = SkiaTextDrawer().draw(wall, drawn.layout, Appearance())
+    found = find_tint([backed(replace(drawn, pictures=(picture,)), style)])
+    assert found is not None
+    assert not found.shows
+    assert found.through == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("stroke", [None, Stroke((0, 0, 0), 3.0)])
+def test_words_without_a_slab_have_no_tint(stroke: Stroke | None) -> None:
+    style = replace(PLAIN, stroke=stroke)
+    assert find_tint([backed(Drawn.of(style), style)]) is None

@@ -36,7 +36,7 @@ def models(model_files: Mapping[str, Path]) -> FaceModels:
 
 def test_without_a_word_the_mesh_is_chosen(tmp_path: Path, models: FaceModels) -> None:
     choice = FaceChoice.of(Settings(home=tmp_path))
-    assert choice.names() == {"swapper": "mesh/3"}
+    assert choice.names() == {"swapper": "mesh/4"}
     assert isinstance(choice.build(models), MeshSwapper)
 
 
@@ -56,7 +56,7 @@ def test_chosen_networks_are_named_in_plans_with_their_hashes(tmp_path: Path, fo
 def test_a_restorer_goes_with_the_mesh_too(tmp_path: Path, folder: Path, models: FaceModels) -> None:
     tiny.write_single(folder, "white", "restorer", "gfpgan", tiny.restorer(folder / "white.onnx"))
     choice = FaceChoice.of(Settings(home=tmp_path, face_restorer="white"))
-    assert choice.names()["swapper"] == "mesh/3"
+    assert choice.names()["swapper"] == "mesh/4"
     assert not isinstance(choice.build(models), MeshSwapper)
 
 

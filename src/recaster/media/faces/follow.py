@@ -15,7 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.faces.analysis import TEXTURE, FaceTrack
+from recaster.media.faces.contours import EYES
+from recaster.media.faces.eyelids import COLUMNS, ROWS, closed_eyes, eye_pictures
 from recaster.media.faces.hands import HandFinder, HandPoints, hands_mask
+from recaster.media.faces.light import filled_texels
 from recaster.media.faces.mesh import (
     Points,
     Poses,
@@ -74,6 +77,8 @@ class FollowedFace:
     """The person's own shape at rest in the frame of the mean shape, (468, 3)."""
     expressions: NDArray[np.float32]
     """`mesh.expression` of each row, (n, 5)."""
+    closed: NDArray[np.float32]
+    """How far each eye is closed in each row, 0–1, (n, 2), by its look: landmarks hardly close."""
     probes: tuple[Probe, ...]
     frame_rate: float
 
@@ -118,6 +123,7 @@ def follow_face(
     wanted = set(np.unique(np.linspace(0, count - 1, _PROBES + 2).round().astype(int)[1:-1]).tolist())
     kept: list[tuple[int, Image, NDArray[np.float32]]] = []
     covered = np.zeros((count, TEXTURE, TEXTURE), np.uint8)
+    eyes = np.zeros((count, 2, ROWS, COLUMNS), np.uint8)
     before: tuple[int, Image] | None = None
     last = int(track.frames[-1])
     for frame in frames(path, int(track.frames[0]), last + 1):
@@ -126,6 +132,7 @@ def follow_face(
             points = track.landmarks[row]
             crop, corner = _crop(frame.image, points, 0.55)
             textures[row] = unwrapped(crop, points[:, :2] - corner, TEXTURE)
+            eyes[row] = eye_pictures(crop, points[:, :2] - corner)
             gray = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), np.uint8)
             if before is not None and before[0] == frame.index - 1 and not _jumped(track.landmarks[row - 1], points):
                 flow[row] = _flow(before[1], gray, track.landmarks[row - 1], points)
@@ -149,9 +156,23 @@ def follow_face(
     clear = tuple(probe for probe in probes if shares[probe.row] <= _MOST_HIDDEN_PROBE)
     expressions = np.stack([expression(one) for one in smooth])
     neutral = _neutral(poses.removed(smooth), expressions)
+    closed = closed_eyes(eyes, expressions[:, 4], _eye_widths(smooth)) * _clear_eyes(hidden)
     return FollowedFace(
-        track.frames, smooth, runs, poses, textures, hidden, neutral, expressions, clear or probes, rate
+        track.frames, smooth, runs, poses, textures, hidden, neutral, expressions, closed, clear or probes, rate
     )
+
+
+def _eye_widths(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Width of each eye in pixels, (n, 2)."""
+    corners = points[:, [[33, 133], [263, 362]], :2]
+    return np.asarray(np.linalg.norm(corners[:, :, 0] - corners[:, :, 1], axis=2), np.float32)
+
+
+def _clear_eyes(hidden: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How little of each eye is hidden, 0–1, (n, 2)."""
+    places = [filled_texels(hidden.shape[1], eye, 1.2) > 0 for eye in EYES]
+    share = np.stack([hidden[:, place].mean(axis=1) for place in places], axis=1) / 255
+    return np.asarray(1 - share, np.float32)
 
 
 def _covered(

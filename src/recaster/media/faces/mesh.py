@@ -92,11 +92,12 @@ def covered_texels(size: int) -> NDArray[np.bool_]:
 
 
 def unwrapped(
-    picture: NDArray[np.uint8], points: NDArray[np.float32], size: int, *, whole: bool = True
+    picture: NDArray[np.uint8], points: NDArray[np.float32], size: int, *, whole: bool = True, fine: bool = False
 ) -> NDArray[np.uint8]:
     """Texture of a face: BGR (size, size, 3).
 
-    Texels beyond the rings are filled with their nearest neighbours' colour; unless `whole`, they hold anything.
+    Texels beyond the rings are filled with their nearest neighbours' colour; unless `whole`, they hold anything. `fine`
+    keeps pores that the quick filter blurs, for textures that will be drawn.
     """
     spread = float(np.ptp(points[:, 0])) / (0.62 * size)
     source = picture
@@ -110,7 +111,8 @@ def unwrapped(
         ratio = np.array([width / picture.shape[1], height / picture.shape[0]], np.float32)
         points = (points[:, :2] + np.float32(0.5)) * ratio - np.float32(0.5)
     x, y = texture_map(points, size)
-    texture = cv2.remap(source, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    filtered = cv2.INTER_LANCZOS4 if fine else cv2.INTER_LINEAR
+    texture = cv2.remap(source, x, y, filtered, borderMode=cv2.BORDER_REPLICATE)
     if not whole:
         return np.asarray(texture, np.uint8)
     return extended(np.asarray(texture, np.uint8), covered_texels(size))
@@ -161,11 +163,12 @@ def layout_map(points: Points, shape: tuple[int, int]) -> tuple[NDArray[np.float
     return np.ascontiguousarray(large), drawn > 0
 
 
-def drawn_from_layout(plane: NDArray[Any], layout: NDArray[np.float32]) -> NDArray[Any]:
-    """Draw a square picture of the layout, any channels, at the places of `layout_map`."""
+def drawn_from_layout(plane: NDArray[Any], layout: NDArray[np.float32], *, fine: bool = False) -> NDArray[Any]:
+    """Draw a square picture of the layout, any channels, at the places of `layout_map`; `fine` keeps its finest detail."""
     size = np.float32(plane.shape[0])
     x, y = cv2.split(layout * size - np.float32(0.5))
-    return np.asarray(cv2.remap(plane, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+    filtered = cv2.INTER_CUBIC if fine else cv2.INTER_LINEAR
+    return np.asarray(cv2.remap(plane, x, y, filtered, borderMode=cv2.BORDER_REPLICATE))
 
 
 def rasterised(

@@ -12,8 +12,9 @@ from recaster.media.faces.contours import BROWS, LIDS, OUTER_LIPS
 from recaster.media.faces.light import filled_texels, oval_texels
 from recaster.media.faces.mesh import Plane
 
-MOST_HIDDEN = 0.5
-"""Share of the face from which on the landmarks are a guess and the source's own face stays."""
+MOST_HIDDEN = 0.9
+"""Share of the face from which on the landmarks are a guess and the source's own face stays: so little is seen then that
+nobody sees who it is."""
 _SCALE = np.array([16.0, 7.0, 7.0], np.float32)
 """Differences in L, a and b that count as one."""
 _FROM, _FULL = 1.5, 2.4
@@ -40,6 +41,7 @@ def hidden_texels(textures: NDArray[np.uint8], hands: NDArray[np.uint8], runs: N
     skin, allowance = oval_texels(size, 0.98), _allowance(size)
     opening = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
     closing = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (15, 15))
+    moving = (allowance > 0) & (skin > 0)
     off = np.stack([_difference(texture, usual, allowance) for texture in textures])
     # What a place does all the time by moving, it may do again.
     restless = np.percentile(off[samples], _RESTLESS_SHARE, axis=0) / _STEPS
@@ -53,14 +55,18 @@ def hidden_texels(textures: NDArray[np.uint8], hands: NDArray[np.uint8], runs: N
         if hands[row].any():
             opened = np.maximum(opened, hands[row].astype(np.float32) / 255)
         if opened.max() > 0:
-            # What is found on both sides of lips, brows or eyes goes on over them.
-            closed = cv2.morphologyEx(cv2.dilate(opened, np.ones((3, 3), np.uint8)), cv2.MORPH_CLOSE, closing)
+            # What is found on both sides of lips, brows or eyes goes on over them; skin between two fingers shows.
+            wide = cv2.dilate(opened, np.ones((3, 3), np.uint8))
+            closed = np.where(moving, cv2.morphologyEx(wide, cv2.MORPH_CLOSE, closing), wide)
             raw[row] = np.round(255 * cv2.GaussianBlur(closed, (0, 0), 0.8))
     remembered = raw.copy()
+    # A hand that is found is known as a whole; where it was before, the face shows again.
+    vague = np.asarray(~hands.any(axis=(1, 2)), np.bool_)
     for shift in range(1, _MEMORY + 1):
-        same = (runs[shift:] == runs[:-shift])[:, None, None]
-        remembered[shift:] = np.maximum(remembered[shift:], np.where(same, raw[:-shift], 0))
-        remembered[:-shift] = np.maximum(remembered[:-shift], np.where(same, raw[shift:], 0))
+        same = runs[shift:] == runs[:-shift]
+        for now, then in ((slice(shift, None), slice(None, -shift)), (slice(None, -shift), slice(shift, None))):
+            told = (same & vague[now])[:, None, None]
+            remembered[now] = np.maximum(remembered[now], np.where(told, raw[then], 0))
     return remembered
 
 
@@ -73,9 +79,11 @@ def hidden_share(hidden: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _difference(texture: NDArray[np.uint8], usual: NDArray[np.float32], allowance: Plane) -> NDArray[np.uint8]:
     """How far colours are from the usual ones, in `_STEPS` of what counts as one, (s, s)."""
     off = _lab(texture) - usual
-    # Light that changes on the whole face is no object.
-    off -= np.median(off[allowance == 0], axis=0)
-    return np.asarray(np.clip(_STEPS * np.linalg.norm(off / _SCALE, axis=2), 0, 255), np.uint8)
+    # Light that changes on the whole face is no object; an object before half of it is no light.
+    changes = [np.zeros(3, np.float32), np.median(off[allowance == 0], axis=0)]
+    found = [np.linalg.norm((off - change) / _SCALE, axis=2) for change in changes]
+    as_usual = [int((distance[allowance == 0] < 1).sum()) for distance in found]
+    return np.asarray(np.clip(_STEPS * found[int(as_usual[1] >= as_usual[0])], 0, 255), np.uint8)
 
 
 def _solid(distance: Plane, least: Plane, skin: Plane) -> Plane:

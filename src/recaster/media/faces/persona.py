@@ -15,6 +15,7 @@ from PIL import ImageOps
 
 from recaster.errors import InfluencerUnusable
 from recaster.media.faces.archive import write_archive
+from recaster.media.faces.eyelids import closed_reference
 from recaster.media.faces.light import fit_brightness, luma, relight, skin_likeness, skin_texels
 from recaster.media.faces.mesh import Expression, Points, expression, face_mesh, poses_of, unwrapped, yaw_degrees
 from recaster.media.faces.networks import (
@@ -29,7 +30,7 @@ from recaster.media.faces.networks import (
 from recaster.media.progress import Progress, silent
 from recaster.media.video import Image
 
-PERSONA_VERSION = 2
+PERSONA_VERSION = 3
 LEAST_FACE = 90
 """Pixels of a face's height in a reference picture."""
 MOST_YAW = 25.0
@@ -42,7 +43,9 @@ MOST_STRANGE = 0.14
 """Share of the skin that may differ from the persona's skin: beyond it a hand, glasses or hair is in front of the face."""
 MOST_REDNESS = 13.0
 """How much redder than in the neutral picture the lower lip's edge may be."""
-_CROP = 640
+_CROP = 1280
+_LARGE = 640
+"""Pixels of a crop from which on a picture's size does not speak for it any more."""
 _MOST_PIXELS = 40_000_000
 _SMALL = 64
 
@@ -52,7 +55,7 @@ class Reference:
     """One face of the persona."""
 
     image: Image
-    """BGR crop with hair and neck, at most 640 pixels a side."""
+    """BGR crop with hair and neck, at most 1280 pixels a side: a face of 600 pixels, for pores in large faces."""
     landmarks: Points
     """In pixels of the crop."""
     expression: Expression
@@ -292,25 +295,26 @@ def _unusable(box: FaceBox) -> str | None:
 
 def _reference(image: Image, points: Points, embedding: Embedding) -> Reference:
     low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
-    side = 1.75 * float((high - low).max())
-    centre = (low + high) / 2
-    scale = min(1.0, _CROP / side)
-    size = max(8, round(side * scale))
-    matrix = np.array([[scale, 0, size / 2 - scale * centre[0]], [0, scale, size / 2 - scale * centre[1]]])
-    flags = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    # warpAffine does not average when it reduces; a blur of the right size does.
-    source = cv2.GaussianBlur(image, (0, 0), 0.4 / scale) if scale < 0.8 else image
-    crop = cv2.warpAffine(source, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    side = max(8, round(1.75 * float((high - low).max())))
+    left, top = (round(float(value) - side / 2) for value in (low + high) / 2)
+    # Beyond the picture its last pixels go on.
+    rows = np.clip(np.arange(top, top + side), 0, image.shape[0] - 1)
+    columns = np.clip(np.arange(left, left + side), 0, image.shape[1] - 1)
+    crop = image[rows[:, None], columns]
+    size = min(_CROP, side)
+    if size < side:
+        crop = np.asarray(cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+    scale = np.float32(size / side)
     moved = points.copy()
-    moved[:, :2] = points[:, :2] * scale + matrix[:, 2].astype(np.float32)
+    moved[:, :2] = (points[:, :2] - np.array([left, top], np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
     moved[:, 2] *= scale
-    return Reference(np.asarray(crop, np.uint8), moved, expression(moved), embedding)
+    return Reference(crop, moved, expression(moved), embedding)
 
 
 def _restlessness(reference: Reference) -> float:
     """How far a face is from neutral and frontal; open eyes, closed mouth, sharp and large come first."""
     mouth, _, lift, _, eyes = (float(value) for value in reference.expression)
-    size = reference.image.shape[0] / _CROP
+    size = min(1.0, reference.image.shape[0] / _LARGE)
     return float(
         3 * mouth + abs(lift) + max(0.0, 0.12 - eyes) * 4 + abs(yaw_degrees(reference.landmarks)) / 60 - 0.6 * size
     )
@@ -336,7 +340,7 @@ def _missing(references: Sequence[Reference], rejected: Sequence[tuple[str, str]
         wishes.append("A picture with the head turned a little to the left would help.")
     if min(yaws) > -10:
         wishes.append("A picture with the head turned a little to the right would help.")
-    if expressions[:, 4].min() > 0.6 * expressions[0, 4]:
+    if closed_reference(references) is None:
         wishes.append("A picture with closed eyes would help.")
     if expressions[:, 0].max() < 0.15:
         wishes.append("A picture with an open mouth would help.")

@@ -11,26 +11,18 @@ from numpy.typing import NDArray
 
 from recaster.errors import FaceUnsuitable
 from recaster.media.faces.analysis import TEXTURE
-from recaster.media.faces.blend import (
-    MASK,
-    MOST_GRAIN,
-    blended,
-    edge_spread,
-    face_mask,
-    grain_level,
-    grain_of,
-    roughness,
-    sharpened,
-)
+from recaster.media.faces.blend import MASK, blended, face_mask
 from recaster.media.faces.contours import EYES
 from recaster.media.faces.expressions import shape_at_rest
+from recaster.media.faces.eyelids import covered_by_lids
+from recaster.media.faces.finish import Finish, finish_for, usual_finish
 from recaster.media.faces.follow import FollowedFace, gaussian_in_time
-from recaster.media.faces.generator import FaceGenerator, FaceView, Picture
+from recaster.media.faces.generator import FaceGenerator, FaceView
 from recaster.media.faces.light import filled_texels, luma, skin_texels
 from recaster.media.faces.mesh import Plane, Points, drawn_from_layout, layout_map, unwrapped
 from recaster.media.faces.occlusion import MOST_HIDDEN, hidden_share
 from recaster.media.faces.persona import Persona
-from recaster.media.faces.reshape import Reshaper, held_landmarks, shape_offsets
+from recaster.media.faces.reshape import Reshaper, brow_offsets, held_landmarks, shape_offsets
 from recaster.media.faces.suitability import MOST_YAW, hair_over_turns, kept_texels, look_of
 from recaster.media.video import Image
 
@@ -40,8 +32,6 @@ LEAST_WIDTH = 34.0
 """Pixels; a smaller face is left as it is."""
 SMALL_WIDTH = 130.0
 """Pixels; narrower faces are never sharpened."""
-SHARPENINGS = (0.15, 0.3, 0.45, 0.6)
-MOST_BLUR = 2.5
 MOST_MATCHED = 4
 """Frames of which sharpness and grain are measured."""
 REACH = 0.46
@@ -68,6 +58,17 @@ class _Seen:
     """Skin without brows, eyes, lips and nostrils."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Swapped:
+    """What was done to the frame before."""
+
+    place: tuple[slice, slice]
+    """Rows and columns of the frame."""
+    crop: Image
+    swapped: Image
+    alpha: float
+
+
 class BlendedSession:
     """`SwapSession` that blends what a generator draws."""
 
@@ -89,7 +90,9 @@ class BlendedSession:
         small = np.round(255 * cv2.resize(self._kept, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA))
         face = replace(face, hidden=np.maximum(self._hidden, small.astype(np.uint8)))
         self._rows = {int(frame): row for row, frame in enumerate(face.frames)}
-        self._offsets = shape_offsets(shape_at_rest(persona, face), persona.shape, generator.shape_transfer)
+        rest = shape_at_rest(persona, face)
+        self._offsets = shape_offsets(rest, persona.shape, generator.shape_transfer)
+        self._brows = brow_offsets(face.poses.removed(face.points), rest)
         self._reshaper = Reshaper()
         self._generator = generator.begin(persona, face)
         self._mask = face_mask()
@@ -100,7 +103,8 @@ class BlendedSession:
             own_eyes(persona, face) if generator.keeps_source_eyes else np.ones(len(face.frames), np.float32)
         )
         self._swapped = 0
-        self._sharpening, self._most_grain, self._grain = self._matched_texture()
+        self._before: _Swapped | None = None
+        self._finish = self._matched_finish()
 
     @property
     def swapped_frames(self) -> int:
@@ -116,15 +120,23 @@ class BlendedSession:
         left, top, right, bottom = _region(points, image, REACH)
         if right - left < 16 or bottom - top < 16:
             return image
-        crop = image[top:bottom, left:right]
-        own = points - np.array([left, top, 0], np.float32)
+        place, alpha = np.s_[top:bottom, left:right], float(self._alpha[row])
+        known = self._before
+        if known is not None and known.alpha == alpha and np.array_equal(image[known.place], known.crop):
+            # A repeated frame: landmarks smoothed over time would let the face alone move in it.
+            place, swapped = known.place, known.swapped
+        else:
+            crop = image[place].copy()
+            own = points - np.array([left, top, 0], np.float32)
+            swapped = self._swapped_crop(crop, own, row, alpha)
+            self._before = _Swapped(place, crop, swapped, alpha)
         result = image.copy()
-        result[top:bottom, left:right] = self._swapped_crop(crop, own, row, float(self._alpha[row]))
+        result[place] = swapped
         self._swapped += 1
         return result
 
     def _swapped_crop(self, crop: Image, points: Points, row: int, alpha: float) -> Image:
-        moved = self._offsets * (1 - self._held[row])[:, None]
+        moved = (self._offsets + self._brows[row]) * (1 - self._held[row])[:, None]
         offset = self._face.poses.carried(row, moved) * np.float32(alpha)
         target = points + offset
         bent = self._reshaper.bend(crop, points, target) if np.abs(offset[:, :2]).max() > 0.2 else crop.copy()
@@ -134,9 +146,7 @@ class BlendedSession:
         drawn = self._generator.generate(view)
         box = _shown(seen.mask)
         place = view.image[box]
-        picture = sharpened(drawn.picture[box], self._sharpening)
-        if self._grain > 0.02:
-            picture = picture + grain_of(place, self._most_grain) * (self._grain * seen.skin[box])[..., None]
+        picture = self._finish.applied(drawn.picture[box], place, seen.skin[box])
         width, share = float(np.ptp(points[:, 0])), np.float32(alpha)
         mask, tone = seen.mask[box] * drawn.coverage[box] * share, seen.tone[box] * share
         bent[top:bottom, left:right][box] = blended(place, picture, mask, tone, width)
@@ -150,48 +160,24 @@ class BlendedSession:
         shown = (1 - hidden.astype(np.float32) / 255) * (1 - self._kept) * self._mask.face
         if not self._own_mouth:
             shown *= self._mask.inside
-        left = np.float32(1 - self._own_eyes[row])
+        left = np.float32(1 - self._own_eyes[row]) * (1 - covered_by_lids(self._face.closed[row], MASK))
         mask, tone = shown * (1 - left * self._mask.eyes), shown * (1 - _EYEBALL_TONE * left * self._mask.eyeballs)
         planes = drawn_from_layout(cv2.merge([mask, tone, self._skin]), layout)
         mask, tone, skin = cv2.split(planes * on_mesh[..., None].astype(np.float32))
         return _Seen(view, *(np.asarray(plane, np.float32) for plane in (mask, tone, skin)))
 
-    def _matched_texture(self) -> tuple[float, float, float]:
-        """Sharpening (or blur), strongest grain and share of the source's grain for the clip.
-
-        Drawn edges become as soft as the source's, and drawn skin as rough as its skin.
-        """
-        chosen, levels, shares = [], [], []
+    def _matched_finish(self) -> Finish:
+        """What makes the drawn face as soft and as grainy as the clip."""
+        found = []
         usable = [probe for probe in self._face.probes if self._alpha[probe.row] > 0]
         for probe in usable[:: max(1, -(-len(usable) // MOST_MATCHED))]:
             seen = self._seen(probe.image, probe.points, probe.row)
-            view, mask, skin = seen.view, seen.mask, seen.mask * seen.skin
-            if (skin > 0.5).sum() < 100:
+            if (seen.mask * seen.skin > 0.5).sum() < 100:
                 continue
-            drawn = self._generator.generate(view).picture
-            amount = self._sharpening_for(drawn, mask, edge_spread(view.image, mask))
-            level = grain_level(view.image, skin)
-            picture = sharpened(drawn, amount)
-            grain = grain_of(view.image, MOST_GRAIN * level)
-            rough, wanted = roughness(picture, skin), roughness(view.image, skin)
-            more = roughness(picture + grain, skin) - rough
-            chosen.append(amount)
-            levels.append(level)
-            shares.append(float(np.sqrt(np.clip((wanted - rough) / max(more, 1e-3), 0, 1))))
-        if not chosen:
-            return 0.0, 0.0, 0.0
-        return float(np.median(chosen)), MOST_GRAIN * float(np.median(levels)), float(np.median(shares))
-
-    def _sharpening_for(self, drawn: Picture, mask: Plane, wanted: float) -> float:
-        """What brings the edges of a drawn face to a spread."""
-        have = edge_spread(drawn, mask)
-        if have <= wanted:
-            return -min(MOST_BLUR, float(np.sqrt(wanted**2 - have**2)))
-        # A small face has no detail to bring out: sharpening would only make it hard.
-        if self._face.width <= SMALL_WIDTH:
-            return 0.0
-        off = [abs(edge_spread(sharpened(drawn, amount), mask) - wanted) for amount in (0.0, *SHARPENINGS)]
-        return (0.0, *SHARPENINGS)[int(np.argmin(off))]
+            drawn = self._generator.generate(seen.view).picture
+            may = self._face.width > SMALL_WIDTH
+            found.append(finish_for(drawn, seen.view.image, seen.mask, seen.skin, may_sharpen=may))
+        return usual_finish(found)
 
 
 def _shown(mask: Plane) -> tuple[slice, slice]:

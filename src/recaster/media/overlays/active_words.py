@@ -97,7 +97,8 @@ def _color_beside(level: LevelLine, extent: Extent, span: _Span) -> NDArray[np.f
 def _letters_wear_it(known: Sequence[tuple[LevelLine, _Span]], extent: Extent) -> bool:
     """Whether what is vivid in one picture has the colour of the other words in those in which another word stands out.
 
-    A lawn that moves behind the letters is vivid between them, and stays lawn.
+    A lawn that moves behind the letters is vivid between them, and stays lawn. Where no other word ever stands out the
+    whole line has that colour, and a part of it was lost in the scene.
     """
     shares = []
     for level, (start, stop, _, color) in known:
@@ -109,7 +110,7 @@ def _letters_wear_it(known: Sequence[tuple[LevelLine, _Span]], extent: Extent) -
                 continue
             seen = other.picture[place][vivid].astype(np.float32)
             shares.append(float((np.linalg.norm(seen - plain, axis=1) < 1.5 * _SAME).mean()))
-    return not shares or float(np.median(shares)) > _LEAST_WORN
+    return bool(shares) and float(np.median(shares)) > _LEAST_WORN
 
 
 def _vivid_span(level: LevelLine, extent: Extent) -> _Span | None:

@@ -34,7 +34,8 @@ def gradient(luma: Luma) -> Gradient:
     """Derivatives of a brightness picture (height, width)."""
     across = cv2.Sobel(luma, cv2.CV_16S, 1, 0, ksize=3)
     down = cv2.Sobel(luma, cv2.CV_16S, 0, 1, ksize=3)
-    return np.clip(np.stack([across, down], axis=-1), -_LIMIT, _LIMIT).astype(np.float32)
+    both = np.asarray(cv2.merge([across, down]), np.float32)
+    return np.clip(both, -_LIMIT, _LIMIT, out=both)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +63,13 @@ class Contours:
     slice_count: int
     weights: NDArray[np.float64]
     """Power of the gradient per slice."""
+    box: tuple[int, int, int, int]
+    """Left, top, right, bottom of the pixels, the last two not included."""
 
     @property
     def is_faint(self) -> bool:
         """Whether its edges are so weak that the scene behind it may drown it for a while."""
         return float(np.sqrt((self.values**2).sum(axis=1).mean())) < _FAINT
-
-    @property
-    def box(self) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom of the pixels, the last two not included."""
-        left, top = self.points.min(axis=0)
-        right, bottom = self.points.max(axis=0) + 1
-        return int(left), int(top), int(right), int(bottom)
 
     def presence(self, luma: Luma, origin: tuple[int, int] = (0, 0), offset: tuple[int, int] = (0, 0)) -> Presence:
         """Look for the pattern, moved by `offset`, in a picture whose left top pixel is `origin` of the frame.
@@ -86,24 +82,31 @@ class Contours:
         x1, y1 = min(luma.shape[1], right + dx + 1), min(luma.shape[0], bottom + dy + 1)
         if x1 - x0 < 3 or y1 - y0 < 3:
             return Presence(np.zeros(self.slice_count, np.float32), 0.0, 0.0)
-        return self.measure(luma[y0:y1, x0:x1], self.points + np.array([dx - x0, dy - y0], np.int32))
+        whole = left + dx >= x0 and top + dy >= y0 and right + dx <= x1 and bottom + dy <= y1
+        return self._measure(luma[y0:y1, x0:x1], (dx - x0, dy - y0), whole)
 
-    def measure(self, luma: Luma, places: NDArray[np.int32]) -> Presence:
-        """Compare the pattern with a picture at the given places of its points, shape (n, 2)."""
+    def _measure(self, luma: Luma, move: tuple[int, int], whole: bool) -> Presence:
+        """Compare the pattern, moved by `move`, with a picture that has all of its points if it is `whole`."""
         height, width = luma.shape
-        x, y = places[:, 0], places[:, 1]
-        inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-        flat = np.where(inside, y * width + x, 0)
-        across = cv2.Sobel(luma, cv2.CV_16S, 1, 0, ksize=3).ravel()[flat]
-        down = cv2.Sobel(luma, cv2.CV_16S, 0, 1, ksize=3).ravel()[flat]
-        found = np.clip(np.stack([across, down], axis=1).astype(np.float32), -_LIMIT, _LIMIT) * inside[:, None]
+        flat = (self.points[:, 1] + move[1]) * width + (self.points[:, 0] + move[0])
+        inside: NDArray[np.bool_] | None = None
+        if not whole:
+            x, y = self.points[:, 0] + move[0], self.points[:, 1] + move[1]
+            inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+            flat = np.where(inside, flat, 0)
+        found = np.empty(self.values.shape, np.float32)
+        found[:, 0] = cv2.Sobel(luma, cv2.CV_16S, 1, 0, ksize=3).ravel().take(flat)
+        found[:, 1] = cv2.Sobel(luma, cv2.CV_16S, 0, 1, ksize=3).ravel().take(flat)
+        np.clip(found, -_LIMIT, _LIMIT, out=found)
+        if inside is not None:
+            found *= inside[:, None]
         product = np.einsum("ij,ij->i", found, self.values)
-        total, energy = float(self.weights.sum()), float(np.vdot(found, found))
+        total, energy, shared = float(self.weights.sum()), float(np.vdot(found, found)), float(product.sum())
         slices = np.bincount(self.slice_of, product, self.slice_count)
         return Presence(
             (slices / np.maximum(self.weights, 1e-6)).astype(np.float32),
-            float(product.sum()) / max(total, 1e-6),
-            float(product.sum()) / max(float(np.sqrt(total * energy)), 1e-6),
+            shared / max(total, 1e-6),
+            shared / max(float(np.sqrt(total * energy)), 1e-6),
         )
 
 
@@ -123,7 +126,7 @@ def contours_of(pictures: Sequence[tuple[Luma, tuple[int, int]]], quad: Quad) ->
     stable = fields[0] if len(fields) == 1 else np.median(np.stack(fields), axis=0).astype(np.float32)
     inside = np.zeros(stable.shape[:2], np.uint8)
     cv2.fillPoly(inside, [np.rint(quad - [left, top]).astype(np.int32)], 1)
-    magnitude = np.abs(stable).sum(axis=-1) * inside
+    magnitude = (np.abs(stable[..., 0]) + np.abs(stable[..., 1])) * inside
     lit = magnitude[inside > 0]
     if lit.size == 0:
         return None
@@ -140,7 +143,8 @@ def contours_of(pictures: Sequence[tuple[Luma, tuple[int, int]]], quad: Quad) ->
     slices = np.clip((place * count).astype(np.int32), 0, count - 1)
     values = stable[ys, xs]
     weights = np.asarray(np.bincount(slices, (values**2).sum(axis=1), count), np.float64)
-    return Contours(quad, points, values, slices, count, weights)
+    box = (int(xs.min()) + left, int(ys.min()) + top, int(xs.max()) + left + 1, int(ys.max()) + top + 1)
+    return Contours(quad, points, values, slices, count, weights, box)
 
 
 def find_offset(
@@ -178,4 +182,8 @@ def find_offset(
 
 
 def _edge_picture(luma: Luma) -> NDArray[np.float32]:
-    return np.asarray(np.abs(gradient(luma)).sum(axis=-1), np.float32)
+    """Sum of the gradient's two limited magnitudes."""
+    across, down = (
+        np.minimum(np.abs(cv2.Sobel(luma, cv2.CV_16S, x, 1 - x, ksize=3)), np.int16(_LIMIT)) for x in (1, 0)
+    )
+    return np.asarray(cv2.add(across, down), np.float32)

@@ -98,12 +98,11 @@ class GlimpseFinder:
         self._usual: NDArray[np.float32] | None = None
         self.glimpses: list[Glimpse] = []
 
-    def feed(self, frame: Frame, luma: Luma) -> None:
-        """Take the next frame and its brightness."""
+    def feed(self, frame: Frame, luma: Luma, half: Luma) -> None:
+        """Take the next frame and its brightness, whole and at half its size."""
         if frame.index in self._shot_starts:
             self._held.clear()
             self._usual = None
-        half = np.asarray(cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
         self._held.append(_Held(frame, luma, half))
         if len(self._held) > 2 * _APART:
             self._look_at_middle()

@@ -1,7 +1,7 @@
-"""The colours of set words: fill and its opacity, outline, shadow, and the word that is being said.
+"""The colours of set words: fill, outline, shadow, and the word that is being said.
 
 The letters' exact places are known (see `typesetting`): what is asked is which colours the pictures of a line have on the
-letters, around them and beside them. Slabs are measured in `backing`.
+letters, around them and beside them. How much shines through them is told in `opacity`, slabs are measured in `backing`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from recaster.media.video.model import Image
 
 Bits = NDArray[np.bool_]
 
-_ALIKE = 42.0
+ALIKE = 42.0
 """Distance of two colours (0–441) up to which they are one even colour after encoding."""
-_FEW = 30
+FEW = 30
 _LEAST_OUTLINE = 0.55
 """Share of the pixels around the letters that an outline's colour has at least."""
 _WIDEST_OUTLINE = 0.22
@@ -35,18 +35,6 @@ _LEAST_EXPLAINED = 0.2
 """Share of the brightness differences beside the letters that a shadow has to explain."""
 _SAMPLED = 4000
 """Pixels beside the letters that are asked for a shadow."""
-_LEAST_VARIETY = 6.0
-"""Standard deviation (0–255) of what is behind letters from which it can be seen to shine through."""
-_LEAST_SLOPE = 0.15
-"""Share of what is behind letters that has to be seen in them."""
-_EVEN = 0.85
-"""Share of the letters' pixels in one colour from which they are most likely opaque."""
-_LEAST_KINSHIP_OF_EVEN = 0.6
-"""The same of letters that are nearly of one colour."""
-_LEAST_KINSHIP = 0.25
-"""Correlation with what is behind them that see-through letters have at least."""
-_CLEAR = 0.9
-"""Opacity from which letters count as opaque: what shines through is then less than the error of the measure."""
 
 
 def rgb(color: Color) -> Rgb:
@@ -85,7 +73,7 @@ class Lettering:
         """The pixels that letters cover whole, or as nearly as thin letters do."""
         for least in (0.98, 0.9, 0.75, 0.55):
             inner = self.coverage > least
-            if int(inner.sum()) >= _FEW:
+            if int(inner.sum()) >= FEW:
                 break
         return np.asarray(inner, np.bool_)
 
@@ -94,8 +82,8 @@ def find_fill(lettering: Lettering, about: Color) -> Color:
     """The colour of the letters, taken as opaque. `about` is the colour by which they were told from their ground."""
     pixels = lettering.pixels(lettering.inner).reshape(-1, 3)
     if lettering.takes_turns:
-        own = pixels[np.linalg.norm(pixels - about, axis=1) < 2 * _ALIKE]
-        pixels = own if len(own) >= _FEW else pixels
+        own = pixels[np.linalg.norm(pixels - about, axis=1) < 2 * ALIKE]
+        pixels = own if len(own) >= FEW else pixels
     return commonest(pixels)[0]
 
 
@@ -117,7 +105,7 @@ def find_rim(lettering: Lettering, fill: Color) -> Rim | None:
         return None
     color, share = commonest(lettering.pixels(first).reshape(-1, 3))
     contrast = float(np.linalg.norm(color - fill))
-    if share < _LEAST_OUTLINE or contrast < 1.2 * _ALIKE:
+    if share < _LEAST_OUTLINE or contrast < 1.2 * ALIKE:
         return None
     middles = np.arange(0.75, farthest, 0.5)
     shares = []
@@ -126,7 +114,7 @@ def find_rim(lettering: Lettering, fill: Color) -> Rim | None:
         if not ring.any():
             break
         away = np.linalg.norm(lettering.pixels(ring) - color, axis=2)
-        shares.append(float((away < _ALIKE).mean()))
+        shares.append(float((away < ALIKE).mean()))
     profile = np.array(shares)
     peak = float(profile[: max(2, len(profile) // 2)].max())
     start = int(profile.argmax()) if profile.argmax() < len(profile) // 2 else 1
@@ -145,81 +133,6 @@ def find_rim(lettering: Lettering, fill: Color) -> Rim | None:
     return Rim(color, width) if width > 0.6 else None
 
 
-def find_opacity(lettering: Lettering, fill: Color, rim: float) -> tuple[float, Color]:
-    """Opacity of the letters and their own colour; 1 and `fill` where nothing is seen to shine through.
-
-    A letter of opacity o turns what is behind it, B, into (1 − o) B + o F: a straight line through pairs of what is
-    behind, guessed from around the letters (beyond `rim` pixels), and what is seen gives both. The guess is imperfect,
-    which flattens the line; how much is measured where nothing covers the scene, a line's height above and below.
-    """
-    inner = lettering.inner
-    seen = lettering.pixels(inner).reshape(-1, 3)
-    if lettering.takes_turns:
-        return 1.0, fill
-    even = float((np.linalg.norm(seen - fill, axis=1) < _ALIKE).mean()) > _EVEN
-    weights = np.asarray(lettering.distance >= rim + 1.5, np.float32)
-    sigma = max(1.5, 0.1 * lettering.em)
-    inner = inner & (cv2.GaussianBlur(weights, (0, 0), sigma) > 0.01)
-    if int(inner.sum()) < _FEW:
-        return 1.0, fill
-    guess = np.stack([_filled(picture, weights, sigma)[inner] for picture in lettering.pictures]).reshape(-1, 3)
-    seen = lettering.pixels(inner).reshape(-1, 3)
-    slope, kinship = _line(guess, seen)
-    related = kinship >= (_LEAST_KINSHIP_OF_EVEN if even else _LEAST_KINSHIP)
-    if float(guess.std(axis=0).mean()) < _LEAST_VARIETY or slope < _LEAST_SLOPE or not related:
-        return 1.0, fill
-    through = slope / max(_trust(lettering, weights, sigma, inner), 0.5)
-    # No paint is brighter than white or darker than black.
-    level, ground = seen.mean(axis=0), guess.mean(axis=0)
-    ends = np.where(level > ground, 255.0, 0.0)
-    through = float(np.clip(min(through, float(((ends - level) / (ends - ground)).min())), 0.0, 0.9))
-    if through < 1.0 - _CLEAR:
-        return 1.0, fill
-    own = (level - through * ground) / (1.0 - through)
-    return round(1.0 - through, 2), np.asarray(np.clip(own, 0, 255), np.float32)
-
-
-def _filled(picture: Image, weights: Field, sigma: float) -> Field:
-    """A picture with what has no weight filled from around it."""
-    room = cv2.GaussianBlur(weights, (0, 0), sigma)
-    kept = cv2.GaussianBlur(picture.astype(np.float32) * weights[..., None], (0, 0), sigma)
-    return np.asarray(kept / np.maximum(room, 1e-4)[..., None], np.float32)
-
-
-def _line(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[float, float]:
-    """Slope, shared by the channels, of y over x by least squares, and the correlation of both."""
-    dx, dy = x - x.mean(axis=0), y - y.mean(axis=0)
-    shared, own, its = float((dx * dy).sum()), float((dx * dx).sum()), float((dy * dy).sum())
-    return shared / max(own, 1e-6), shared / max(float(np.sqrt(own * its)), 1e-6)
-
-
-def _trust(lettering: Lettering, weights: Field, sigma: float, inner: Bits) -> float:
-    """The slope that the same guess has where the scene is seen: holes of the letters' shape, moved up and down."""
-    rows = np.flatnonzero(inner.any(axis=1))
-    height = int(rows[-1] - rows[0] + 1 + 4 * sigma)
-    slopes = []
-    for move in (-height, height):
-        hole, place = _moved(weights == 0, move), _moved(inner, move)
-        free = np.asarray((~hole) & (weights > 0), np.float32)
-        place &= weights > 0
-        if int(place.sum()) < _FEW:
-            continue
-        guesses = [_filled(picture, free, sigma)[place] for picture in lettering.pictures]
-        seen = [picture[place].astype(np.float32) for picture in lettering.pictures]
-        slopes.append(_line(np.concatenate(guesses), np.concatenate(seen))[0])
-    return float(np.median(slopes)) if slopes else 1.0
-
-
-def _moved(bits: Bits, down: int) -> Bits:
-    out = np.zeros_like(bits)
-    if abs(down) < len(bits):
-        if down > 0:
-            out[down:] = bits[:-down]
-        else:
-            out[:down] = bits[-down:]
-    return out
-
-
 def find_shadow(lettering: Lettering, opacity: float) -> Shadow | None:
     """A dark copy of the letters, moved aside: the place at which a darkening explains most of what is beside them."""
     em, cover = lettering.em, lettering.coverage
@@ -232,7 +145,7 @@ def find_shadow(lettering: Lettering, opacity: float) -> Shadow | None:
     room = cv2.GaussianBlur(free, (0, 0), sigma)
     behind = cv2.GaussianBlur(mean * free, (0, 0), sigma) / np.maximum(room, 1e-3)
     use = outside & (room > 0.02) & (behind > 12)
-    if int(use.sum()) < 4 * _FEW:
+    if int(use.sum()) < 4 * FEW:
         return None
     ys, xs = (places[:: max(1, int(use.sum()) // _SAMPLED)] for places in np.nonzero(use))
     darker = 1.0 - mean[ys, xs] / behind[ys, xs]
@@ -265,14 +178,14 @@ def find_active_fill(lettering: Lettering, fill: Color, boxed: Color) -> Rgb | N
     reach = 2 * round(0.45 * lettering.em) + 1
     found = []
     for picture in lettering.pictures:
-        near = np.linalg.norm(picture.astype(np.float32) - boxed, axis=2) < 1.5 * _ALIKE
+        near = np.linalg.norm(picture.astype(np.float32) - boxed, axis=2) < 1.5 * ALIKE
         box = cv2.morphologyEx(near.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
         found.append(picture[(box > 0) & lettering.inner].astype(np.float32))
     pixels = np.concatenate(found)
-    if len(pixels) < _FEW:
+    if len(pixels) < FEW:
         return None
     color, share = commonest(pixels)
-    if share < 0.4 or float(np.linalg.norm(color - fill)) < 1.5 * _ALIKE:
+    if share < 0.4 or float(np.linalg.norm(color - fill)) < 1.5 * ALIKE:
         return None
     return rgb(color)
 

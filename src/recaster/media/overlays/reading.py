@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from recaster.media.overlays.blocks import ReadLine, grouped, joined
+from recaster.media.overlays.edges import halved
 from recaster.media.overlays.finding import LineFinder, settle
 from recaster.media.overlays.following import Life, LineFollower, with_ends
 from recaster.media.overlays.geometry import bounds, covered, line_height, line_width, polygon, shifted, tilt
@@ -122,8 +123,9 @@ class RapidTextReader:
         )
         for frame in read_frames(path):
             luma = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), np.uint8)
-            finder.feed(frame, luma)
-            glimpsed.feed(frame, luma)
+            half = halved(luma)
+            finder.feed(frame, luma, half)
+            glimpsed.feed(frame, luma, half)
             still.feed(frame.index, luma, finder.lines)
             progress(frame.index + 1, 2 * count)
         lines = [line for line in (*finder.lines, *still.lines) if may_be_overlay(line, facts)]

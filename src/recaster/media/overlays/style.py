@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recaster.media.overlays.active_words import ActiveLook
-from recaster.media.overlays.backing import BackedLine, Backing, find_glass, find_slab
+from recaster.media.overlays.backing import Backing, find_glass, find_slab
 from recaster.media.overlays.geometry import bounds, shifted
 from recaster.media.overlays.inking import (
     Lettering,
     as_stroke,
     find_active_fill,
     find_fill,
-    find_opacity,
     find_rim,
     find_shadow,
     rgb,
@@ -28,7 +27,9 @@ from recaster.media.overlays.inking import (
 from recaster.media.overlays.looks import LineLook
 from recaster.media.overlays.model import Box, Stroke, TextStyle
 from recaster.media.overlays.networks import Quad
+from recaster.media.overlays.opacity import find_translucence
 from recaster.media.overlays.placing import SetLine, alignment, full_box, letters_quad, line_spacing, rotation
+from recaster.media.overlays.tints import BackedLine
 from recaster.media.overlays.typesetting import (
     DEFAULT_FACE,
     Color,
@@ -37,6 +38,7 @@ from recaster.media.overlays.typesetting import (
     Seen,
     Setting,
     compared,
+    fine_letters,
     fitted,
     placed,
     seen_coverage,
@@ -54,6 +56,8 @@ _ENOUGH_LETTERS = 6
 """Letters from which a face is told well."""
 _SEARCHED = 0.9
 """How far around the place of a line its letters are looked for, in em."""
+_ALL_LETTERS = 0.75
+"""Agreement from which the drawn letters, not the seen ones, tell which pixels are all letter."""
 _EXPLAINED = 0.9
 """Agreement from which nothing about the letters is left to explain."""
 
@@ -221,26 +225,23 @@ def _alike(one: _Compared, other: _Compared) -> bool:
 
 
 def _described(one: _Compared, face: Face, frame_size: tuple[int, int]) -> BlockLook:
-    looks, active = one.block.looks, one.block.active
+    active = one.block.active
     lines = _set_lines(one, face)
     leader = lines[one.leader]
     setting = leader.fit.setting
-    shape = looks[one.leader].seen.pictures[0].shape[:2]
-    lettering = Lettering.of(
-        looks[one.leader].seen.pictures,
-        typesetter().fine(leader.look.text, setting, shape),
-        setting.size,
-        takes_turns=active is not None,
-    )
+    lettering = _lettering(one, leader)
     fill = find_fill(lettering, one.fill) if leader.is_set else one.fill
     rim = find_rim(lettering, fill) if leader.is_set else None
-    stroke = as_stroke(rim) if rim is not None else _seen_stroke(leader)
+    stroke = as_stroke(rim) if rim is not None else _seen_stroke(leader, fill)
     slab_color = leader.look.ink.slab if rim is None or stroke is not None else rim.color
-    backing = _backing(lines, one.leader, slab_color) if stroke is None else None
+    backing = _backing(lines, slab_color, outlined=stroke is not None)
     opacity, shadow = 1.0, None
-    if backing is None and leader.is_exact:
-        opacity, fill = find_opacity(lettering, fill, stroke.width if stroke else 0.0)
     if backing is None and leader.is_set:
+        through = find_translucence(lettering, fill, stroke.width if stroke else 0.0)
+        if through is not None:
+            opacity, fill = through.opacity, through.fill
+            if stroke is not None:
+                stroke = replace(stroke, color=rgb(through.own(np.array(stroke.color[::-1], np.float32))))
         shadow = find_shadow(lettering, opacity) if stroke is None else None
     style = TextStyle(
         font=setting.face.font,
@@ -262,12 +263,24 @@ def _described(one: _Compared, face: Face, frame_size: tuple[int, int]) -> Block
     return BlockLook(style, full_box(lines, quads, backing, one.block.at, frame_size), quads)
 
 
-def _seen_stroke(line: SetLine) -> Stroke | None:
+def _lettering(one: _Compared, leader: SetLine) -> Lettering:
+    """The letters of a block's longest line: as drawn, or as seen where no face has exactly these."""
+    look, setting = leader.look, leader.fit.setting
+    shape = (look.seen.pictures[0].shape[0], look.seen.pictures[0].shape[1])
+    drawn = typesetter().fine(look.text, setting, shape)
+    fine = drawn
+    if leader.is_set and leader.fit.agreement < _ALL_LETTERS:
+        seen = _seen(look, one.fill, one.block.active)
+        fine = fine_letters(seen, drawn, setting.size)
+    return Lettering.of(look.seen.pictures, fine, setting.size, takes_turns=one.block.active is not None)
+
+
+def _seen_stroke(line: SetLine, fill: Color) -> Stroke | None:
     """The outline as the reader has it, for letters that no face explains or that are see-through with their outline."""
     ink = line.look.ink
     if ink.stroke is None or line.fit.agreement >= _EXPLAINED:
         return None
-    if float(np.linalg.norm(ink.stroke - ink.fill)) < 2.5 * _NEAR:
+    if min(float(np.linalg.norm(ink.stroke - color)) for color in (ink.fill, fill)) < 2.5 * _NEAR:
         return None
     return Stroke(rgb(ink.stroke), round(ink.stroke_width, 1))
 
@@ -279,15 +292,16 @@ def _set_lines(one: _Compared, face: Face) -> list[SetLine]:
         return [SetLine(look, Fit(_rough(look, face, look.em, 0.0), 0.0)) for look in looks]
     seen = [_seen(look, one.fill, one.block.active) for look in looks]
     chosen = next(fit for fit in one.fits if fit.setting.face == face)
-    lead = fitted(looks[one.leader].text, seen[one.leader], chosen.setting, tilts=_may_tilt(looks[one.leader]))
-    size, spacing = lead.setting.size, lead.setting.spacing
+    tilts = bool(chosen.setting.tilt) or _may_tilt(looks[one.leader])
+    lead = fitted(looks[one.leader].text, seen[one.leader], chosen.setting, tilts=tilts)
+    size, spacing, tilt = lead.setting.size, lead.setting.spacing, lead.setting.tilt if tilts else 0.0
     lines = []
     for index, (look, field) in enumerate(zip(looks, seen, strict=True)):
         if index == one.leader:
             lines.append(SetLine(look, lead))
         elif look.text.strip():
-            start = placed(look.text, field, _rough(look, face, size, spacing))
-            lines.append(SetLine(look, fitted(look.text, field, start.setting, same_type=True, tilts=_may_tilt(look))))
+            start = placed(look.text, field, replace(_rough(look, face, size, spacing), tilt=tilt))
+            lines.append(SetLine(look, fitted(look.text, field, start.setting, same_type=True, tilts=tilts)))
         else:
             lines.append(SetLine(look, Fit(_rough(look, face, size, spacing), 0.0)))
     return lines
@@ -308,7 +322,7 @@ def _rough(look: LineLook, face: Face, size: float, spacing: float) -> Setting:
     )
 
 
-def _backing(lines: Sequence[SetLine], leader: int, color: Color | None) -> Backing | None:
+def _backing(lines: Sequence[SetLine], color: Color | None, *, outlined: bool) -> Backing | None:
     backed = []
     for line in lines:
         setting = line.fit.setting
@@ -324,11 +338,11 @@ def _backing(lines: Sequence[SetLine], leader: int, color: Color | None) -> Back
                 setting.size,
             )
         )
-    opaque = None if color is None else find_slab(backed, color)
-    if opaque is not None:
-        return opaque
-    look = lines[leader].look
-    return find_glass(backed[leader], look.level, look.extent, look.seen.top)
+    opaque = None if color is None or outlined else find_slab(backed, color)
+    glass = find_glass(backed)
+    if glass is not None and (glass.shows or (opaque is None and not outlined)):
+        return glass.backing
+    return opaque
 
 
 def _active_fill(active: ActiveLook | None, lettering: Lettering, fill: Color) -> tuple[int, int, int] | None:

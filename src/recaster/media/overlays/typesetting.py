@@ -8,7 +8,7 @@ place. It tells no colours (see `inking`) and describes no blocks (see `style`).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -32,14 +32,30 @@ _LEAST_CONTRAST = 24.0
 """Distance of fill and ground (0–441) from which coverage can be told."""
 _BOXED = 60.0
 """Distance of two colours (0–441) up to which a pixel is of the box behind the word that is being said."""
-_WIDTHS = (0.92, 0.96, 1.0, 1.04, 1.08)
-"""Widths that are tried, as shares of the measured one: what stands beside the letters may have been taken for one."""
+_WIDTHS = (0.84, 0.88, 0.92, 0.96, 1.0, 1.04, 1.08, 1.12, 1.16, 1.2)
+"""Sizes that are tried, as shares of the measured one: what stands beside the letters may have been taken for one."""
+_STEP = 1.02
+"""Sizes nearer to each other than by this are tried once."""
 _FINALISTS = 3
 """Faces that are fitted exactly."""
 _LEAST_ENERGY = 1e-3
 """Mean square of the coverage where there may be letters."""
 _TRACKED = 6
 """Letters from which on size and spacing can be told apart."""
+_LARGE = 28.0
+"""Em size in pixels from which faces are compared at half the size."""
+_WRONG = 3
+"""Pixels by which a place that was found at half the size may be wrong."""
+_ABOVE, _BELOW = 1.7, 1.0
+"""How far letters with marks on them reach above and below the baseline, at most, in em."""
+_MOST_TILT, _LEAST_TILT = 0.06, 0.006
+"""Radians by which letters may be turned in pictures that should have them level, and from which that is looked at."""
+_NEARBY = 0.12
+"""How far from drawn letters, in em, what is seen still belongs to them."""
+_LEAST_FULL = 0.2
+"""Coverage of seen letters from which anything was seen."""
+_GAIN_OF_TILT = 0.02
+"""Agreement that a tilt has to gain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +172,13 @@ class Seen:
         """The same of a part of the pictures."""
         return Seen(np.ascontiguousarray(self.cover[rows, columns]), np.ascontiguousarray(self.known[rows, columns]))
 
+    def levelled(self, tilt: float, centre: tuple[float, float]) -> Seen:
+        """The same with letters that are turned by `tilt` radians clockwise about `centre` turned level."""
+        turn = cv2.getRotationMatrix2D(centre, math.degrees(tilt), 1.0)
+        size = self.cover.shape[::-1]
+        known = cv2.warpAffine(self.known.astype(np.uint8), turn, size, flags=cv2.INTER_NEAREST, borderValue=1)
+        return Seen(np.asarray(cv2.warpAffine(self.cover, turn, size), np.float32), np.asarray(known > 0, np.bool_))
+
 
 def seen_coverage(pictures: Sequence[Image], fill: Color, em: float) -> Seen:
     """How much of each pixel thin strokes of a colour cover in pictures of one line: the median of them.
@@ -186,6 +209,20 @@ def seen_in_turns(pictures: Sequence[Image], fill: Color, em: float, boxed: Colo
     return Seen(np.where(known, most, most[known].mean() if known.any() else 0.0).astype(np.float32), known)
 
 
+def fine_letters(seen: Seen, drawn: NDArray[np.uint8], size: float) -> NDArray[np.uint8]:
+    """The seen letters in fine cells (`FINE` per pixel and axis, 0–255), as far as they are near the `drawn` ones.
+
+    Where nothing was seen there the drawn ones.
+    """
+    reach = 2 * round(_NEARBY * size * FINE) + 1
+    nearby = cv2.dilate(drawn, np.ones((reach, reach), np.uint8)) > 127
+    large = cv2.resize(seen.cover, drawn.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    letters = large[drawn > 127]
+    if not len(letters) or (full := float(np.quantile(letters, 0.9))) < _LEAST_FULL:
+        return drawn
+    return np.where(nearby, np.clip(255 * large / full, 0, 255), 0).astype(np.uint8)
+
+
 def _strokes(picture: Image, fill: Color, em: float) -> Field:
     reach = 2 * max(2, round(_THICKEST * em)) + 1
     kernel = np.ones((reach, reach), np.uint8)
@@ -203,8 +240,18 @@ def _strokes(picture: Image, fill: Color, em: float) -> Field:
 def compared(text: str, seen: Seen, box: Box, em: float, room: Box) -> list[Fit]:
     """The text in every face that has its letters, laid on what was seen; the best first.
 
-    `box` is about where the letters are, `room` where they may be as well. The first few are fitted exactly.
+    `box` is about where the letters are, `room` where they may be as well. The first few are fitted exactly. A line
+    whose letters stand at an angle in its pictures is compared at that angle as well.
     """
+    level = _compared_at(0.0, text, seen, box, em, room)
+    tilt = _likely_tilt(seen, box, em)
+    if abs(tilt) < _LEAST_TILT:
+        return level
+    turned = _compared_at(tilt, text, seen, box, em, room)
+    return turned if turned[0].agreement > level[0].agreement + _GAIN_OF_TILT else level
+
+
+def _compared_at(tilt: float, text: str, seen: Seen, box: Box, em: float, room: Box) -> list[Fit]:
     setter = typesetter()
     faces = [Face(key, weight) for key, family in FONTS.items() for weight in family.weights]
     faces = [face for face in faces if setter.has(text, face)] or [DEFAULT_FACE]
@@ -213,37 +260,105 @@ def compared(text: str, seen: Seen, box: Box, em: float, room: Box) -> list[Fit]
     right, bottom = (max(0, math.ceil(max(box[side], room[side]) + reach)) for side in (2, 3))
     whole, seen = seen, seen.part(slice(top, bottom), slice(left, right))
     box = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+    centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    if tilt:
+        seen = seen.levelled(tilt, centre)
     fits = sorted((_coarse(text, face, seen, box, em) for face in faces), key=lambda fit: -fit.agreement)
-    fits = [
-        replace(fit, setting=replace(fit.setting, x=fit.setting.x + left, baseline=fit.setting.baseline + top))
-        for fit in fits
-    ]
-    exact = [fitted(text, whole, fit.setting) for fit in fits[:_FINALISTS]]
+    fits = [replace(fit, setting=_moved(_turned(fit.setting, tilt, centre), left, top)) for fit in fits]
+    exact = [fitted(text, whole, fit.setting, tilts=bool(tilt)) for fit in fits[:_FINALISTS]]
     return sorted([*exact, *fits[_FINALISTS:]], key=lambda fit: -fit.agreement)
 
 
+def _likely_tilt(seen: Seen, box: Box, em: float) -> float:
+    """Radians clockwise by which the letters in `box` are turned: the angle at which rows of letters have the hardest ends.
+
+    (The projection profile, the usual measure for the skew of a scanned page; Postl, 1986.)
+    """
+    reach = 0.4 * em
+    rows = slice(max(0, int(box[1] - reach)), max(0, math.ceil(box[3] + reach)))
+    columns = slice(max(0, int(box[0])), max(0, math.ceil(box[2])))
+    part = np.ascontiguousarray(np.minimum(seen.cover[rows, columns], 1.0))
+    height, width = part.shape
+    if min(height, width) < 8 or width < 3 * em:
+        return 0.0
+
+    def hardness(slope: float) -> float:
+        # Columns are moved up or down: for so small an angle that is a turn.
+        upright = np.array([[1.0, 0.0, 0.0], [-slope, 1.0, slope * width / 2]])
+        profile = cv2.warpAffine(part, upright, (width, height)).sum(axis=1)
+        return float((np.diff(profile) ** 2).sum())
+
+    slopes = np.linspace(-_MOST_TILT, _MOST_TILT, 25)
+    found = [hardness(float(slope)) for slope in slopes]
+    best = int(np.argmax(found))
+    if not 0 < best < len(found) - 1:
+        return 0.0
+    before, at, after = found[best - 1 : best + 2]
+    bend = before - 2 * at + after
+    step = float(slopes[1] - slopes[0])
+    return float(slopes[best]) + (0.5 * (before - after) / bend * step if bend < 0 else 0.0)
+
+
+def _turned(setting: Setting, tilt: float, centre: tuple[float, float]) -> Setting:
+    """A setting as it stands once the picture that it was laid on level is turned by `tilt` about `centre`."""
+    if not tilt:
+        return setting
+    c, s = math.cos(tilt), math.sin(tilt)
+    x, y = setting.x - centre[0], setting.baseline - centre[1]
+    return replace(setting, x=centre[0] + c * x - s * y, baseline=centre[1] + s * x + c * y, tilt=tilt)
+
+
+def _moved(setting: Setting, right: float, down: float) -> Setting:
+    return replace(setting, x=setting.x + right, baseline=setting.baseline + down)
+
+
 def _coarse(text: str, face: Face, seen: Seen, box: Box, em: float) -> Fit:
-    """The best of a few sizes, each at the whole pixel where it fits best."""
+    """The best of a few sizes, each at the whole pixel where it fits best. Large type is told apart at half the size first."""
     middle = Setting(face, em, 0.0, (box[0] + box[2]) / 2, box[1] + 0.8 * (box[3] - box[1]), 0.0)
     sample = _Sample.of(text, replace(middle, size=max(24.0, em)))
     # Width and height contradict each other where something beside or above the letters was taken for one of them.
     by_width = sample.setting.size * (box[2] - box[0]) / sample.width
     by_height = sample.setting.size * (box[3] - box[1]) / sample.height
-    sizes = {round(size * share, 1) for size in (by_width, by_height) for share in _WIDTHS}
-    tried = [sample.placed(seen, size) for size in sorted(sizes) if 0.55 * em < size < 1.7 * em]
+    sizes = _apart(size * share for size in (by_width, by_height) for share in _WIDTHS)
+    pixel = 2 if em >= _LARGE and min(seen.cover.shape) >= _LARGE else 1
+    whole, cover = sample, seen.cover
+    if pixel == 2:
+        sample, cover = sample.halved(), _halved(seen.cover)
+    tried = [sample.placed(cover, size, pixel) for size in sizes if 0.55 * em < size < 1.7 * em]
     best = max(tried, key=lambda fit: fit.agreement, default=Fit(middle, 0.0))
     for way in (1.04, 1 / 1.04):
         while 0.5 * em < best.setting.size < 2.0 * em:
-            further = sample.placed(seen, best.setting.size * way)
+            further = sample.placed(cover, best.setting.size * way, pixel)
             if further.agreement <= best.agreement:
                 break
             best = further
-    return best
+    return whole.placed_near(seen.cover, best.setting) if pixel == 2 and tried else best
+
+
+def _apart(sizes: Iterable[float]) -> list[float]:
+    """The sizes in rising order, of those that hardly differ the smallest."""
+    kept: list[float] = []
+    for size in sorted(sizes):
+        if not kept or size >= _STEP * kept[-1]:
+            kept.append(size)
+    return kept
+
+
+def _halved(field: Field) -> Field:
+    return np.asarray(cv2.resize(field, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def placed(text: str, seen: Seen, setting: Setting) -> Fit:
-    """The setting at the whole pixel of the picture where it lies best; as it is where it has no room in the picture."""
-    return _Sample.of(text, setting).placed(seen, setting.size)
+    """The setting at the whole pixel of the picture where it lies best; as it is where it has no room in the picture.
+
+    A tilted one is placed in the picture turned level.
+    """
+    if not setting.tilt:
+        return _Sample.of(text, setting).placed(seen.cover, setting.size)
+    centre = (setting.x, setting.baseline)
+    level = seen.levelled(setting.tilt, centre).cover
+    laid = _Sample.of(text, replace(setting, tilt=0.0)).placed(level, setting.size)
+    return replace(laid, setting=_turned(laid.setting, setting.tilt, centre))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -253,49 +368,78 @@ class _Sample:
     setting: Setting
     cells: NDArray[np.uint8]
     """Fine cells of their coverage, cut to them."""
+    fine: float
+    """Cells per pixel."""
     left: float
     top: float
     """Where the letters begin against the centre of the advance and the baseline, in pixels."""
 
     @classmethod
     def of(cls, text: str, setting: Setting) -> _Sample:
-        setter = typesetter()
-        left, top, right, bottom = setter.ink_box(text, replace(setting, x=0.0, baseline=0.0))
-        shape = (math.ceil(bottom - top) + 2, math.ceil(right - left) + 2)
-        local = replace(setting, x=1.0 - left, baseline=1.0 - top, tilt=0.0)
-        cells = setter.fine(text, local, shape)[FINE:, FINE:]
+        setter, size = typesetter(), setting.size
+        advance = setter.advance(text, setting.face, setting.spacing) * size
+        shape = (math.ceil((_ABOVE + _BELOW) * size), math.ceil(advance + 2 * size))
+        local = replace(setting, x=size + advance / 2, baseline=_ABOVE * size, tilt=0.0)
+        cells = setter.fine(text, local, shape)
+        left, top, width, height = cv2.boundingRect(cv2.threshold(cells, 127, 255, cv2.THRESH_BINARY)[1])
         return cls(
-            setting, cells[: max(1, round(FINE * (bottom - top))), : max(1, round(FINE * (right - left)))], left, top
+            setting,
+            cells[top : top + max(1, height), left : left + max(1, width)],
+            FINE,
+            left / FINE - local.x,
+            top / FINE - local.baseline,
         )
 
     @property
     def width(self) -> float:
-        return float(self.cells.shape[1]) / FINE
+        return float(self.cells.shape[1]) / self.fine
 
     @property
     def height(self) -> float:
-        return float(self.cells.shape[0]) / FINE
+        return float(self.cells.shape[0]) / self.fine
 
-    def placed(self, seen: Seen, size: float) -> Fit:
-        """The letters at a size, at the whole pixel of a picture where they lie best."""
+    def halved(self) -> _Sample:
+        """The same in cells twice as large."""
+        rows, columns = (max(2, length + length % 2) for length in self.cells.shape)
+        cells = np.zeros((rows, columns), np.uint8)
+        cells[: self.cells.shape[0], : self.cells.shape[1]] = self.cells
+        half = cv2.resize(cells, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
+        return replace(self, cells=np.asarray(half, np.uint8), fine=self.fine / 2)
+
+    def placed(self, cover: Field, size: float, pixel: int = 1) -> Fit:
+        """The letters at a size, at the whole pixel of a seen coverage where they lie best.
+
+        A pixel of `cover` is `pixel` pixels of the picture wide and high.
+        """
         scale = size / self.setting.size
-        columns, rows = max(1, round(self.width * scale)), max(1, round(self.height * scale))
-        if rows > seen.cover.shape[0] or columns > seen.cover.shape[1]:
+        columns, rows = max(1, round(self.width * scale / pixel)), max(1, round(self.height * scale / pixel))
+        if rows > cover.shape[0] or columns > cover.shape[1]:
             return Fit(replace(self.setting, size=size), 0.0)
         drawn = cv2.resize(self.cells, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        agreement = cv2.matchTemplate(seen.cover, drawn, cv2.TM_CCOEFF_NORMED)
+        agreement = cv2.matchTemplate(cover, drawn, cv2.TM_CCOEFF_NORMED)
         # Where nothing is seen the correlation is one rounding error by another.
-        energy = cv2.boxFilter(seen.cover * seen.cover, -1, (columns, rows), anchor=(0, 0))
+        energy = cv2.boxFilter(cover * cover, -1, (columns, rows), anchor=(0, 0))
         agreement[energy[: agreement.shape[0], : agreement.shape[1]] < _LEAST_ENERGY] = -1.0
         row, column = np.unravel_index(int(agreement.argmax()), agreement.shape)
         place = replace(
             self.setting,
             size=size,
-            x=float(column) - self.left * scale,
-            baseline=float(row) - self.top * scale,
+            x=float(column) * pixel - self.left * scale,
+            baseline=float(row) * pixel - self.top * scale,
             tilt=0.0,
         )
         return Fit(place, float(agreement.max()))
+
+    def placed_near(self, cover: Field, about: Setting) -> Fit:
+        """The same at the size of `about`, no farther from it than it may be wrong."""
+        scale = about.size / self.setting.size
+        left, top = about.x + self.left * scale, about.baseline + self.top * scale
+        x0, y0 = max(0, math.floor(left) - _WRONG), max(0, math.floor(top) - _WRONG)
+        x1 = math.ceil(left + self.width * scale) + _WRONG
+        y1 = math.ceil(top + self.height * scale) + _WRONG
+        fit = self.placed(np.ascontiguousarray(cover[y0:y1, x0:x1]), about.size)
+        place = fit.setting
+        return replace(fit, setting=replace(place, x=place.x + x0, baseline=place.baseline + y0))
 
 
 def fitted(text: str, seen: Seen, start: Setting, *, same_type: bool = False, tilts: bool = False) -> Fit:
@@ -311,12 +455,12 @@ def fitted(text: str, seen: Seen, start: Setting, *, same_type: bool = False, ti
     setting = start = replace(start, x=start.x - columns.start, baseline=start.baseline - rows.start)
     if min(shape) < 4:
         return Fit(replace(start, x=start.x + columns.start, baseline=start.baseline + rows.start), 0.0)
-    best = Fit(start, _agreement(seen, setter.coverage(text, start, shape), start.size))
+    drawn = setter.coverage(text, start, shape)
+    best = Fit(start, _agreement(seen, drawn, start.size))
     # Changes that move the line's ends by half a pixel: what moves farther than a stem is wide tells no slope.
     width = setter.advance(text, start.face, start.spacing) * start.size
     grown, parted = 1.0 / max(width, 20.0), 1.0 / max(len(text) * start.size, 20.0)
     for _ in range(8):
-        drawn = setter.coverage(text, setting, shape)
         near = _near(drawn, setting.size) & seen.known
         if not near.any():
             break
@@ -351,7 +495,8 @@ def fitted(text: str, seen: Seen, start: Setting, *, same_type: bool = False, ti
             spacing=setting.spacing + (float(np.clip(step[3], -0.02, 0.02)) if spaced else 0.0),
             tilt=setting.tilt + float(np.clip(tilt, -0.01, 0.01)),
         )
-        fit = Fit(setting, _agreement(seen, setter.coverage(text, setting, shape), setting.size))
+        drawn = setter.coverage(text, setting, shape)
+        fit = Fit(setting, _agreement(seen, drawn, setting.size))
         gained = fit.agreement - best.agreement
         if gained > 0:
             best = fit

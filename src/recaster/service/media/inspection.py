@@ -15,6 +15,7 @@ from typing import Final, Literal, Protocol
 from PIL import Image, UnidentifiedImageError
 
 from recaster.errors import MediaInvalid
+from recaster.infra.files import sha256_of
 from recaster.media.video.model import VideoFacts
 from recaster.service.errors import PayloadTooLarge, UnsupportedMediaType
 
@@ -57,6 +58,11 @@ class UploadedFile:
     path: Path
     size_bytes: int
     checksum_sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> UploadedFile:
+        """Measure a file that lies there."""
+        return cls(path, path.stat().st_size, sha256_of(path))
 
 
 @dataclass(frozen=True, slots=True)

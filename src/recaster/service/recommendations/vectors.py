@@ -7,7 +7,6 @@ and 90 MB once, and one millisecond a text.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.errors import ModelMissing
+from recaster.infra.files import sha256_of
 
 Vectors = NDArray[np.float32]
 """Shape (texts, dimensions); every row has length 1."""
@@ -80,8 +80,7 @@ def _load() -> Any:
         path = Path(str(files.locate_file(member)))
         if not path.is_file():
             raise ModelMissing(f"{member} is not installed. Install the package {PACKAGE} again.", model=member)
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(path)
         if found != expected:
             raise ModelMissing(
                 f"{member} has the SHA-256 {found}, {expected} is expected. Install the locked version of {PACKAGE}.",
