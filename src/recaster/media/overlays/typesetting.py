@@ -48,6 +48,8 @@ _WRONG = 3
 """Pixels by which a place that was found at half the size may be wrong."""
 _ABOVE, _BELOW = 1.7, 1.0
 """How far letters with marks on them reach above and below the baseline, at most, in em."""
+_CERTAIN = 0.8
+"""Agreement at an angle from which letters need not be compared level."""
 _MOST_TILT, _LEAST_TILT = 0.06, 0.006
 """Radians by which letters may be turned in pictures that should have them level, and from which that is looked at."""
 _NEARBY = 0.12
@@ -243,12 +245,12 @@ def compared(text: str, seen: Seen, box: Box, em: float, room: Box) -> list[Fit]
     `box` is about where the letters are, `room` where they may be as well. The first few are fitted exactly. A line
     whose letters stand at an angle in its pictures is compared at that angle as well.
     """
-    level = _compared_at(0.0, text, seen, box, em, room)
     tilt = _likely_tilt(seen, box, em)
-    if abs(tilt) < _LEAST_TILT:
-        return level
-    turned = _compared_at(tilt, text, seen, box, em, room)
-    return turned if turned[0].agreement > level[0].agreement + _GAIN_OF_TILT else level
+    turned = _compared_at(tilt, text, seen, box, em, room) if abs(tilt) >= _LEAST_TILT else []
+    if turned and turned[0].agreement > _CERTAIN:
+        return turned
+    level = _compared_at(0.0, text, seen, box, em, room)
+    return turned if turned and turned[0].agreement > level[0].agreement + _GAIN_OF_TILT else level
 
 
 def _compared_at(tilt: float, text: str, seen: Seen, box: Box, em: float, room: Box) -> list[Fit]:
@@ -452,15 +454,15 @@ def fitted(text: str, seen: Seen, start: Setting, *, same_type: bool = False, ti
     rows, columns = _around(text, start, seen.cover.shape)
     seen = seen.part(rows, columns)
     shape = (seen.cover.shape[0], seen.cover.shape[1])
-    setting = start = replace(start, x=start.x - columns.start, baseline=start.baseline - rows.start)
     if min(shape) < 4:
-        return Fit(replace(start, x=start.x + columns.start, baseline=start.baseline + rows.start), 0.0)
-    drawn = setter.coverage(text, start, shape)
-    best = Fit(start, _agreement(seen, drawn, start.size))
+        return Fit(start, 0.0)
+    setting = _moved(start, -columns.start, -rows.start)
+    best = Fit(setting, _agreement(seen, setter.coverage(text, setting, shape), setting.size))
     # Changes that move the line's ends by half a pixel: what moves farther than a stem is wide tells no slope.
     width = setter.advance(text, start.face, start.spacing) * start.size
     grown, parted = 1.0 / max(width, 20.0), 1.0 / max(len(text) * start.size, 20.0)
     for _ in range(8):
+        drawn = setter.coverage(text, setting, shape)
         near = _near(drawn, setting.size) & seen.known
         if not near.any():
             break
@@ -495,15 +497,13 @@ def fitted(text: str, seen: Seen, start: Setting, *, same_type: bool = False, ti
             spacing=setting.spacing + (float(np.clip(step[3], -0.02, 0.02)) if spaced else 0.0),
             tilt=setting.tilt + float(np.clip(tilt, -0.01, 0.01)),
         )
-        drawn = setter.coverage(text, setting, shape)
-        fit = Fit(setting, _agreement(seen, drawn, setting.size))
+        fit = Fit(setting, _agreement(seen, setter.coverage(text, setting, shape), setting.size))
         gained = fit.agreement - best.agreement
         if gained > 0:
             best = fit
         if gained < 5e-4:
             break
-    place = best.setting
-    return replace(best, setting=replace(place, x=place.x + columns.start, baseline=place.baseline + rows.start))
+    return replace(best, setting=_moved(best.setting, columns.start, rows.start))
 
 
 def _around(text: str, setting: Setting, shape: tuple[int, ...]) -> tuple[slice, slice]:
