@@ -21,6 +21,7 @@ from recaster.media.overlays.inking import (
     as_stroke,
     find_active_fill,
     find_fill,
+    find_glow,
     find_rim,
     find_shadow,
     rgb,
@@ -249,7 +250,8 @@ def _described(one: _Compared, face: Face, frame_size: tuple[int, int]) -> Block
             opacity, fill = through.opacity, through.fill
             if stroke is not None:
                 stroke = replace(stroke, color=rgb(through.own(np.array(stroke.color[::-1], np.float32))))
-        shadow = find_shadow(lettering, opacity) if stroke is None else None
+        if stroke is None:
+            shadow = find_glow(lettering, opacity) or find_shadow(lettering, opacity)
     style = TextStyle(
         font=setting.face.font,
         weight=setting.face.weight,

@@ -38,8 +38,14 @@ _STEP = 1.02
 """Sizes nearer to each other than by this are tried once."""
 _FINALISTS = 3
 """Faces that are fitted exactly."""
+_FAR_BEHIND = 0.2
+"""Agreement at whole pixels that a face may lack against the best one to be fitted exactly."""
 _LEAST_ENERGY = 1e-3
 """Mean square of the coverage where there may be letters."""
+_SPACED_OUT = 1.06
+"""Width of a line, against what its height makes expect, from which its letters may be spaced."""
+_CLEARLY_SPACED = 0.012
+"""Extra advance per em that is no error of the measure."""
 _TRACKED = 6
 """Letters from which on size and spacing can be told apart."""
 _LARGE = 28.0
@@ -267,8 +273,14 @@ def _compared_at(tilt: float, text: str, seen: Seen, box: Box, em: float, room: 
         seen = seen.levelled(tilt, centre)
     fits = sorted((_coarse(text, face, seen, box, em) for face in faces), key=lambda fit: -fit.agreement)
     fits = [replace(fit, setting=_moved(_turned(fit.setting, tilt, centre), left, top)) for fit in fits]
-    exact = [fitted(text, whole, fit.setting, tilts=bool(tilt)) for fit in fits[:_FINALISTS]]
-    return sorted([*exact, *fits[_FINALISTS:]], key=lambda fit: -fit.agreement)
+    near = [fit for fit in fits if fit.agreement > fits[0].agreement - _FAR_BEHIND]
+    exact = [fitted(text, whole, fit.setting, tilts=bool(tilt)) for fit in near[:_FINALISTS]]
+    # Weights of one family are told from each other by exact fits alone.
+    family = max(exact, key=lambda fit: fit.agreement).setting.face.font
+    others = [fit for fit in fits if fit not in near[:_FINALISTS]]
+    exact += [fitted(text, whole, fit.setting, tilts=bool(tilt)) for fit in others if fit.setting.face.font == family]
+    others = [fit for fit in others if fit.setting.face.font != family]
+    return sorted([*exact, *others], key=lambda fit: -fit.agreement)
 
 
 def _likely_tilt(seen: Seen, box: Box, em: float) -> float:
@@ -328,6 +340,16 @@ def _coarse(text: str, face: Face, seen: Seen, box: Box, em: float) -> Fit:
         sample, cover = sample.halved(), _halved(seen.cover)
     tried = [sample.placed(cover, size, pixel) for size in sizes if 0.55 * em < size < 1.7 * em]
     best = max(tried, key=lambda fit: fit.agreement, default=Fit(middle, 0.0))
+    gaps = len(text) - 1
+    if gaps >= _TRACKED and by_width > _SPACED_OUT * by_height:
+        # Wider than high: larger letters, or the same ones farther apart.
+        spacing = ((box[2] - box[0]) / by_height - whole.width / whole.setting.size) / gaps
+        spaced = _Sample.of(text, replace(whole.setting, spacing=spacing))
+        small = spaced.halved() if pixel == 2 else spaced
+        for size in _apart(by_height * share for share in _WIDTHS):
+            fit = small.placed(cover, size, pixel)
+            if fit.agreement > best.agreement:
+                best, whole, sample = fit, spaced, small
     for way in (1.04, 1 / 1.04):
         while 0.5 * em < best.setting.size < 2.0 * em:
             further = sample.placed(cover, best.setting.size * way, pixel)
@@ -454,15 +476,16 @@ def fitted(text: str, seen: Seen, start: Setting, *, same_type: bool = False, ti
     rows, columns = _around(text, start, seen.cover.shape)
     seen = seen.part(rows, columns)
     shape = (seen.cover.shape[0], seen.cover.shape[1])
+    setting = start = replace(start, x=start.x - columns.start, baseline=start.baseline - rows.start)
     if min(shape) < 4:
-        return Fit(start, 0.0)
-    setting = _moved(start, -columns.start, -rows.start)
-    best = Fit(setting, _agreement(seen, setter.coverage(text, setting, shape), setting.size))
+        return Fit(replace(start, x=start.x + columns.start, baseline=start.baseline + rows.start), 0.0)
+    drawn = setter.coverage(text, start, shape)
+    best = Fit(start, _agreement(seen, drawn, start.size))
     # Changes that move the line's ends by half a pixel: what moves farther than a stem is wide tells no slope.
     width = setter.advance(text, start.face, start.spacing) * start.size
     grown, parted = 1.0 / max(width, 20.0), 1.0 / max(len(text) * start.size, 20.0)
+    stalled = 0
     for _ in range(8):
-        drawn = setter.coverage(text, setting, shape)
         near = _near(drawn, setting.size) & seen.known
         if not near.any():
             break
@@ -497,13 +520,17 @@ def fitted(text: str, seen: Seen, start: Setting, *, same_type: bool = False, ti
             spacing=setting.spacing + (float(np.clip(step[3], -0.02, 0.02)) if spaced else 0.0),
             tilt=setting.tilt + float(np.clip(tilt, -0.01, 0.01)),
         )
-        fit = Fit(setting, _agreement(seen, setter.coverage(text, setting, shape), setting.size))
+        drawn = setter.coverage(text, setting, shape)
+        fit = Fit(setting, _agreement(seen, drawn, setting.size))
         gained = fit.agreement - best.agreement
         if gained > 0:
             best = fit
-        if gained < 5e-4:
+        stalled = 0 if gained >= 5e-4 else stalled + 1
+        # The engine sets letters on whole cells, which of spaced ones may hide the gain of a step.
+        if stalled > (abs(setting.spacing) > _CLEARLY_SPACED):
             break
-    return replace(best, setting=_moved(best.setting, columns.start, rows.start))
+    place = best.setting
+    return replace(best, setting=replace(place, x=place.x + columns.start, baseline=place.baseline + rows.start))
 
 
 def _around(text: str, setting: Setting, shape: tuple[int, ...]) -> tuple[slice, slice]:
