@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recaster.media.overlays import Shadow, SkiaTextDrawer, Slab, Stroke, TextLayout, TextStyle
-from recaster.media.overlays.backing import BackedLine, find_slab
+from recaster.media.overlays.backing import find_glass, find_slab
 from recaster.media.overlays.inking import (
     Lettering,
     as_stroke,
@@ -22,6 +22,7 @@ from recaster.media.overlays.inking import (
 )
 from recaster.media.overlays.opacity import find_translucence
 from recaster.media.overlays.timing import Appearance
+from recaster.media.overlays.tints import BackedLine, find_tint
 from recaster.media.overlays.typesetting import (
     Face,
     Fit,
@@ -246,3 +247,40 @@ def test_a_wall_behind_the_words_is_no_slab() -> None:
     wall = np.full((SIZE[1], SIZE[0], 3), 40, np.uint8)
     line = BackedLine((wall,), 60.0, 360.0, 60.0, 95.0, 36.0)
     assert find_slab([line], np.full(3, 40, np.float32)) is None
+
+
+def backed(drawn: Drawn, style: TextStyle) -> BackedLine:
+    line = drawn.layout.lines[0]
+    top, bottom = line.baseline - drawn.layout.line_top, line.baseline + drawn.layout.line_bottom
+    return BackedLine(drawn.pictures, line.x, line.x + line.width, top, bottom, style.size)
+
+
+@pytest.mark.parametrize(("color", "opacity"), [((0, 0, 0), 0.6), ((255, 255, 255), 0.45), ((200, 30, 60), 0.75)])
+def test_a_see_through_slab_is_told_by_what_it_does_to_the_scene(color: tuple[int, int, int], opacity: float) -> None:
+    style = replace(PLAIN, fill=(20, 20, 20), slab=Slab(color, opacity, 6.0, 14.0, 9.0, True))
+    drawn = Drawn.of(style)
+    found = find_glass([backed(drawn, style)])
+    assert found is not None
+    assert found.shows
+    slab = found.backing.slab
+    assert slab.opacity == pytest.approx(opacity, abs=0.06)
+    assert np.abs(np.subtract(slab.color, color)).max() < 30
+    assert slab.padding_x == pytest.approx(14.0, abs=2.0)
+    assert slab.padding_y == pytest.approx(9.0, abs=2.0)
+
+
+def test_a_see_through_slab_on_an_even_wall_is_found_by_its_borders() -> None:
+    style = replace(PLAIN, fill=(20, 20, 20), slab=Slab((255, 255, 255), 0.5, 4.0, 12.0, 8.0, True))
+    drawn = Drawn.of(style)
+    wall = np.full((*drawn.pictures[0].shape[:2], 3), (70, 90, 110), np.uint8)
+    picture = SkiaTextDrawer().draw(wall, drawn.layout, Appearance())
+    found = find_tint([backed(replace(drawn, pictures=(picture,)), style)])
+    assert found is not None
+    assert not found.shows
+    assert found.through == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("stroke", [None, Stroke((0, 0, 0), 3.0)])
+def test_words_without_a_slab_have_no_tint(stroke: Stroke | None) -> None:
+    style = replace(PLAIN, stroke=stroke)
+    assert find_tint([backed(Drawn.of(style), style)]) is None

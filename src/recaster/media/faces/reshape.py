@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recaster.media.faces.contours import EYES, INNER_LIPS, LIDS, OVAL
+from recaster.media.faces.contours import BROWS, EYES, INNER_LIPS, LIDS, OVAL
 from recaster.media.faces.mesh import Plane, Points, control_points, face_mesh
 from recaster.media.video import Image
 
@@ -17,6 +17,10 @@ DEPTH_SHARE = 0.5
 """How much of the difference in depth is taken; depth from one picture is a guess."""
 REACH = 1.75
 """Where the bend has faded to nothing, as a multiple of the oval."""
+BROW_GAIN = 1.15
+"""Measured on 37 pictures of two people: brows move by 1.1–1.2 times what their landmarks do."""
+_BROW_REACH, _BROW_GAP = 0.045, 0.1
+"""Over the layout's side: how far around a brow the skin goes with it, and the breadth of the passage between both brows."""
 _STILL_RINGS = (1.5, 1.85)
 _HELD_REACH = 0.06
 """Over the layout's side."""
@@ -66,6 +70,30 @@ def held_landmarks(hidden: NDArray[np.uint8], glasses: bool) -> NDArray[np.float
     for group in (*(list(eye) + list(lids) for eye, lids in zip(EYES, LIDS, strict=True)), list(INNER_LIPS)):
         held[:, group] = held[:, group].max(axis=1, keepdims=True)
     return held
+
+
+def brow_offsets(shapes: NDArray[np.float32], neutral: Points) -> NDArray[np.float32]:
+    """What must be added to the landmarks so that brows move as far as they really do, in the shape's frame, (n, 468, 3).
+
+    The landmark network reads `1 / BROW_GAIN` of a brow's movement. Forehead and lids follow more the nearer they are; both
+    ends of a brow and its middle move by one amount, for a crooked brow is a misreading more often than a gesture.
+
+    Args:
+        shapes: faces in the frame of the mean shape, (n, 468, 3).
+        neutral: the same face at rest.
+    """
+    layout = face_mesh().layout[:468]
+    offsets = np.zeros_like(shapes)
+    for brow, side in zip(BROWS, (-1.0, 1.0), strict=True):
+        raised = (shapes - neutral)[:, list(brow), 1].mean(axis=1)
+        away = np.linalg.norm(layout[:, None] - layout[list(brow)][None], axis=-1).min(axis=1)
+        share = np.exp(-((away / _BROW_REACH) ** 2))
+        # Each brow moves its own half; between them both do, half and half.
+        across = np.clip(0.5 + side * (layout[:, 0] - 0.5) / _BROW_GAP, 0, 1)
+        offsets[:, :, 1] += (BROW_GAIN - 1) * raised[:, None] * (share * across)[None]
+    for eye in EYES:
+        offsets[:, list(eye)] = 0
+    return offsets
 
 
 class Reshaper:

@@ -22,7 +22,7 @@ from recaster.media.faces.light import filled_texels, luma, skin_texels
 from recaster.media.faces.mesh import Plane, Points, drawn_from_layout, layout_map, unwrapped
 from recaster.media.faces.occlusion import MOST_HIDDEN, hidden_share
 from recaster.media.faces.persona import Persona
-from recaster.media.faces.reshape import Reshaper, held_landmarks, shape_offsets
+from recaster.media.faces.reshape import Reshaper, brow_offsets, held_landmarks, shape_offsets
 from recaster.media.faces.suitability import MOST_YAW, hair_over_turns, kept_texels, look_of
 from recaster.media.video import Image
 
@@ -90,7 +90,9 @@ class BlendedSession:
         small = np.round(255 * cv2.resize(self._kept, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA))
         face = replace(face, hidden=np.maximum(self._hidden, small.astype(np.uint8)))
         self._rows = {int(frame): row for row, frame in enumerate(face.frames)}
-        self._offsets = shape_offsets(shape_at_rest(persona, face), persona.shape, generator.shape_transfer)
+        rest = shape_at_rest(persona, face)
+        self._offsets = shape_offsets(rest, persona.shape, generator.shape_transfer)
+        self._brows = brow_offsets(face.poses.removed(face.points), rest)
         self._reshaper = Reshaper()
         self._generator = generator.begin(persona, face)
         self._mask = face_mask()
@@ -134,7 +136,7 @@ class BlendedSession:
         return result
 
     def _swapped_crop(self, crop: Image, points: Points, row: int, alpha: float) -> Image:
-        moved = self._offsets * (1 - self._held[row])[:, None]
+        moved = (self._offsets + self._brows[row]) * (1 - self._held[row])[:, None]
         offset = self._face.poses.carried(row, moved) * np.float32(alpha)
         target = points + offset
         bent = self._reshaper.bend(crop, points, target) if np.abs(offset[:, :2]).max() > 0.2 else crop.copy()

@@ -183,6 +183,7 @@ def find_offset(
 
 def _edge_picture(luma: Luma) -> NDArray[np.float32]:
     """Sum of the gradient's two limited magnitudes."""
-    slopes = (cv2.Sobel(luma, cv2.CV_16S, x, 1 - x, ksize=3) for x in (1, 0))
-    across, down = (np.minimum(np.abs(slope), np.int16(_LIMIT)) for slope in slopes)
-    return np.asarray(across + down, np.float32)
+    across, down = (
+        np.minimum(np.abs(cv2.Sobel(luma, cv2.CV_16S, x, 1 - x, ksize=3)), np.int16(_LIMIT)) for x in (1, 0)
+    )
+    return np.asarray(cv2.add(across, down), np.float32)

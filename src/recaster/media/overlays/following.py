@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.overlays.contours import Contours, Presence, contours_of, find_offset
+from recaster.media.overlays.edges import halved
 from recaster.media.overlays.finding import FoundLine, box_of
 from recaster.media.overlays.geometry import bounds, line_height, line_width, longer
 from recaster.media.overlays.model import Animation
@@ -416,7 +417,7 @@ def _typed(one: _Follow, first: int, last: int) -> tuple[int, int] | None:
 
 def _popped(one: _Follow, first: int) -> int:
     """How many frames before `first` the line is already there, growing to its full size. Looked at at half size."""
-    patch = _halved(_patch(one, one.mean()))
+    patch = halved(_patch(one, one.mean()))
     left, top = (place / 2 for place in _patch_place(one))
     height, width = patch.shape
     limit = 1.0
@@ -428,7 +429,7 @@ def _popped(one: _Follow, first: int) -> int:
         crop = one.head.get(index)
         if crop is None:
             break
-        small_crop = _halved(crop)
+        small_crop = halved(crop)
         best, best_scale = 0.0, 1.0
         for scale in [scale for scale in _SCALES if limit - 0.13 <= scale < limit]:
             small = cv2.resize(patch, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -445,10 +446,6 @@ def _popped(one: _Follow, first: int) -> int:
         grown += 1
     # What never ends is something else in the line's place that is a little like it.
     return grown if grown < _LONGEST_POP else 0
-
-
-def _halved(luma: Luma) -> Luma:
-    return np.asarray(cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def with_ends(life: Life, first: int, last: int) -> Life:

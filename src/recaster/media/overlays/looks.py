@@ -22,6 +22,7 @@ from recaster.media.overlays.letters import (
     LevelLine,
     edge_sharpness,
     em_size,
+    inked_rows,
     letter_extent,
     level_line,
     measure_ink,
@@ -29,12 +30,14 @@ from recaster.media.overlays.letters import (
 )
 from recaster.media.overlays.model import OverlayEmoji
 from recaster.media.overlays.networks import Quad
-from recaster.media.overlays.wording import Wording
+from recaster.media.overlays.wording import Wording, may_part
 from recaster.media.video.model import Image
 
 _ENOUGH_FOR_MEAN = 8
-_LIKE_SIGNS = "XxOo0"
-"""Letters for which a cross or a ring among emoji is taken."""
+_LIKE_SIGNS = "XxOo0+*"
+"""Letters and signs for which a cross, a ring or a star among emoji is taken."""
+_TOO_HIGH = 0.9
+"""Height of a line's ink against that of its edges, below which the edges of the scene were taken for the line's."""
 _ROOM = 0.7
 """What is kept around a line's level picture, in heights of the line: a slab may reach farther than it."""
 
@@ -125,7 +128,7 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
             text, positions = head, positions[: len(head)]
             extent, ink, em, emoji = shorter
     active = _active_words(life, quad, extent, level) if ink.slab is None else None
-    gapped = _spaced(text, positions, level, extent, ink, em)
+    gapped = _spaced(text, positions, level, extent, ink, em) if active is None else text
     if active is not None and gapped == text:
         gapped = _spaced_at(text, positions, level, active.borders)
     around = level.in_frame(extent.left, extent.top, extent.right, extent.bottom)
@@ -200,7 +203,7 @@ def _spaced_at(text: str, positions: tuple[float, ...], level: LevelLine, border
     pieces = []
     for index, character in enumerate(text):
         pieces.append(character)
-        if index + 1 < len(text) and not character.isspace() and not text[index + 1].isspace():
+        if index + 1 < len(text) and may_part(character, text[index + 1]):
             here, there = (level.left + positions[at] * length for at in (index, index + 1))
             slack = 0.15 * (there - here)
             if any(here + slack < border < there - slack for border in borders):
@@ -213,6 +216,11 @@ def _measured(
 ) -> tuple[Extent, Ink, float, tuple[SeenEmoji, ...]]:
     extent = letter_extent(clear, positions)
     ink = measure_ink(sharp, extent)
+    drawn_in = inked_rows(extent, ink)
+    if drawn_in.height < _TOO_HIGH * extent.height:
+        # The scene's edges had a part in what was measured: once more without them.
+        extent = drawn_in
+        ink = measure_ink(sharp, extent)
     em = em_size(text, max(1.0, extent.height - 2 * ink.stroke_width))
     emoji = find_emoji(sharp, extent, em, ink.slab) if len(text) > 1 else ()
     return extent, ink, em, emoji
@@ -257,24 +265,43 @@ def _spaced(text: str, positions: tuple[float, ...], level: LevelLine, extent: E
     band = (slice(extent.top, extent.bottom), slice(extent.left, extent.right))
     filled = np.asarray((ink.letters[band] | upright_edges(level.picture)[band]).any(axis=0))
     length = level.right - level.left
-    gaps: dict[int, int] = {}
     letters = [index for index, character in enumerate(text) if not character.isspace()]
+    blanks = []
     for index, following in itertools.pairwise(letters):
         start = level.left + positions[index] * length - extent.left
         stop = level.left + positions[following] * length - extent.left
-        gaps[index] = _longest_blank(filled[max(0, int(start)) : max(0, int(stop) + 1)])
-    known = [gaps[index] for index, following in itertools.pairwise(letters) if following - index > 1]
-    tight = [gaps[index] for index, following in itertools.pairwise(letters) if following - index == 1]
-    # One or two gaps may be measured wrong; several that agree tell how wide the others are.
-    if len(known) < 3 or not tight:
-        return text
-    least = max(float(np.median(known)), 0.08 * em, 2.0 * float(np.quantile(tight, 0.9)), 3.0)
-    pieces = []
-    for index, character in enumerate(text):
-        pieces.append(character)
-        if gaps.get(index, 0) >= least and index + 1 < len(text) and not text[index + 1].isspace():
-            pieces.append(" ")
+        blanks.append(_longest_blank(filled[max(0, int(start)) : max(0, int(stop) + 1)]))
+    gapped = word_gaps(blanks, [following - index > 1 for index, following in itertools.pairwise(letters)], em)
+    pieces = [text[letters[0]]]
+    for following, gap in zip(letters[1:], gapped, strict=True):
+        pieces.append(f" {text[following]}" if gap else text[following])
     return "".join(pieces)
+
+
+def word_gaps(blanks: Sequence[int], read: Sequence[bool], em: float) -> list[bool]:
+    """Between which letters a word ends, from the blank columns between each two and from where a gap was read.
+
+    `blanks` are in pixels, `em` is about the size of the type. One or two blanks may be measured wrong; several that agree
+    tell how wide the others are. Where hardly any gap was read, blanks that are all at least twice as wide as all others
+    are gaps.
+    """
+    known = sorted(blank for blank, gap in zip(blanks, read, strict=True) if gap)
+    tight = [blank for blank, gap in zip(blanks, read, strict=True) if not gap]
+    if not tight:
+        return list(read)
+    if len(known) >= 3:
+        least = max(float(np.median(known)), 0.08 * em, 2.0 * float(np.quantile(tight, 0.9)), 3.0)
+        return [gap or blank >= least for blank, gap in zip(blanks, read, strict=True)]
+    if len(known) <= 1 and len(blanks) >= 7:
+        ordered = sorted(blanks)
+        # There are words of one letter, but not many: most blanks are within words.
+        first = -(-6 * len(ordered) // 10)
+        ratios = [ordered[place] / max(ordered[place - 1], 1.0) for place in range(first, len(ordered))]
+        place = first + int(np.argmax(ratios))
+        within, between = ordered[place - 1], ordered[place]
+        if between >= max(2.0 * within, within + 0.1 * em, 4.0) and (not known or known[0] >= between):
+            return [blank >= between for blank in blanks]
+    return list(read)
 
 
 def _longest_blank(filled: NDArray[np.bool_]) -> int:

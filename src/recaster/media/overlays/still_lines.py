@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from recaster.media.overlays.contours import Contours, contours_of
-from recaster.media.overlays.edges import Region, busy_regions, edges_of, tile_sums
+from recaster.media.overlays.edges import TILE, Region, busy_regions, edge_strength, halved, tile_sums
 from recaster.media.overlays.finding import FoundLine, Sighting
 from recaster.media.overlays.geometry import bounds, covered, line_height, line_width, overlap
 from recaster.media.overlays.networks import LineDetector, Quad
@@ -32,6 +33,11 @@ _SIDE = 1120
 _EDGE = 32
 """Sobel response of the picture at half size from which an edge may be one of faint text."""
 _TILE_EDGES = 80
+"""Such pixels that make a tile busy."""
+_NEW_EDGES = 24
+"""New ones among them that make it worth another look: what was looked at a second ago is not looked at again."""
+_STRONGER = 1.4
+"""How much stronger than at the last look an edge is that counts as new."""
 _LEAST_STRENGTH = 0.6
 """Share of its strength in the picture that a line must have in the frames of the window where it is strongest."""
 _SAME_PLACE = 0.5
@@ -56,6 +62,7 @@ class StillLineFinder:
         self._last_frame = last_frame
         self._parts: deque[_Part] = deque([_Part()], maxlen=_PARTS)
         self._since = self._fresh = 0
+        self._seen: NDArray[np.float32] | None = None
         self.lines: list[FoundLine] = []
 
     def feed(self, index: int, luma: Luma, known: Sequence[FoundLine]) -> None:
@@ -65,6 +72,7 @@ class StillLineFinder:
             self._parts.clear()
             self._parts.append(_Part())
             self._since = self._fresh = 0
+            self._seen = None
         part = self._parts[-1]
         if index % _STEP == 0:
             part.layer.add(luma)
@@ -86,16 +94,28 @@ class StillLineFinder:
         frames = [frame for part in self._parts for frame in part.frames]
         if layer.count < _PARTS:
             return
-        picture, plain = layer.picture(), layer.picture(1.0)
-        half = cv2.resize(plain, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        busy = tile_sums(edges_of(np.asarray(half, np.uint8), _EDGE)) >= _TILE_EDGES
+        picture, plain = layer.pictures()
         scale = min(1.0, _SIDE / max(plain.shape))
-        for region in busy_regions(busy, plain.shape):
+        for region in busy_regions(self._worth_a_look(plain), plain.shape):
             left, top, right, bottom = region
             part = np.asarray(cv2.cvtColor(picture[top:bottom, left:right], cv2.COLOR_GRAY2BGR), np.uint8)
             for found in self._detector.detect(part, scale):
                 quad = (found.quad + np.asarray((left, top), np.float32)).astype(np.float32)
                 self._note(quad, picture, plain, frames, known)
+
+    def _worth_a_look(self, plain: Luma) -> NDArray[np.bool_]:
+        """The tiles with many edges of which a good part was not there, or was fainter, at the look before."""
+        strength = edge_strength(halved(plain))
+        edges = np.asarray(strength > _EDGE // 2, np.uint8)
+        busy = tile_sums(edges) >= _TILE_EDGES
+        fresh = busy
+        if self._seen is not None:
+            fresh = busy & (tile_sums(edges & (strength > _STRONGER * self._seen)) >= _NEW_EDGES)
+        looked_at = np.kron(busy, np.ones((TILE, TILE), np.bool_))[: strength.shape[0], : strength.shape[1]]
+        self._seen = cv2.dilate(np.where(looked_at, strength, np.uint8(0)), np.ones((3, 3), np.uint8)).astype(
+            np.float32
+        )
+        return np.asarray(fresh, np.bool_)
 
     def _note(
         self,

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from recaster.media.overlays.active_words import ActiveLook
-from recaster.media.overlays.backing import BackedLine, Backing, find_glass, find_slab
+from recaster.media.overlays.backing import Backing, find_glass, find_slab
 from recaster.media.overlays.geometry import bounds, shifted
 from recaster.media.overlays.inking import (
     Lettering,
@@ -31,6 +31,7 @@ from recaster.media.overlays.model import Box, Stroke, TextStyle
 from recaster.media.overlays.networks import Quad
 from recaster.media.overlays.opacity import find_translucence
 from recaster.media.overlays.placing import SetLine, alignment, full_box, letters_quad, line_spacing, rotation
+from recaster.media.overlays.tints import BackedLine
 from recaster.media.overlays.typesetting import (
     DEFAULT_FACE,
     Color,
@@ -242,7 +243,7 @@ def _described(one: _Compared, face: Face, frame_size: tuple[int, int]) -> Block
     rim = find_rim(lettering, fill) if leader.is_set else None
     stroke = as_stroke(rim) if rim is not None else _seen_stroke(leader, fill)
     slab_color = leader.look.ink.slab if rim is None or stroke is not None else rim.color
-    backing = _backing(lines, one.leader, slab_color) if stroke is None else None
+    backing = _backing(lines, slab_color, outlined=stroke is not None)
     opacity, shadow = 1.0, None
     if backing is None and leader.is_set:
         through = find_translucence(lettering, fill, stroke.width if stroke else 0.0)
@@ -346,7 +347,7 @@ def _rough(look: LineLook, face: Face, size: float, spacing: float) -> Setting:
     )
 
 
-def _backing(lines: Sequence[SetLine], leader: int, color: Color | None) -> Backing | None:
+def _backing(lines: Sequence[SetLine], color: Color | None, *, outlined: bool) -> Backing | None:
     backed = []
     for line in lines:
         setting = line.fit.setting
@@ -362,11 +363,11 @@ def _backing(lines: Sequence[SetLine], leader: int, color: Color | None) -> Back
                 setting.size,
             )
         )
-    opaque = None if color is None else find_slab(backed, color)
-    if opaque is not None:
-        return opaque
-    look = lines[leader].look
-    return find_glass(backed[leader], look.level, look.extent, look.seen.top)
+    opaque = None if color is None or outlined else find_slab(backed, color)
+    glass = find_glass(backed)
+    if glass is not None and (glass.shows or (opaque is None and not outlined)):
+        return glass.backing
+    return opaque
 
 
 def _active_fill(active: ActiveLook | None, lettering: Lettering, fill: Color) -> tuple[int, int, int] | None:
