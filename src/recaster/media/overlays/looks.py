@@ -54,6 +54,8 @@ class SeenLine:
     """BGR, all of one shape: the level picture of the line with more room around it."""
     to_frame: NDArray[np.float64]
     """Affine matrix, shape (2, 3), from their pixels to pixels of the frame, the line at rest."""
+    known: NDArray[np.bool_]
+    """What most of the pictures show, their shape: what lies outside of a crop repeats its border."""
     left: int
     top: int
     """Where the level picture's first pixel lies in them."""
@@ -179,6 +181,7 @@ def _seen_line(life: Life, quad: Quad, level: LevelLine) -> SeenLine:
 
     whole = [one for one in kept if is_full(one)] or [max(kept, key=lambda one: line_width(one.quad))]
     pictures = []
+    shown = np.zeros(size[::-1], np.float32)
     for one in whole:
         index = one.frame - life.first
         offset = life.offsets[index] if 0 <= index < len(life.offsets) else np.array(one.offset)
@@ -192,7 +195,9 @@ def _seen_line(life: Life, quad: Quad, level: LevelLine) -> SeenLine:
             borderMode=cv2.BORDER_REPLICATE,
         )
         pictures.append(np.asarray(picture, np.uint8))
-    return SeenLine(tuple(pictures), to_frame, room, room)
+        inside = np.ones(one.crop.shape[:2], np.uint8)
+        shown += cv2.warpAffine(inside, to_crop, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    return SeenLine(tuple(pictures), to_frame, np.asarray(2 * shown > len(pictures), np.bool_), room, room)
 
 
 def _active_words(life: Life, quad: Quad, extent: Extent, level: LevelLine) -> ActiveWords | None:
