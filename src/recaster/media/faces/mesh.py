@@ -249,6 +249,10 @@ class Poses:
         """Turn offsets given in the shape's frame, (p, 3), into pixels of a face."""
         return np.asarray(self.scale[row] * offsets @ self.turn[row].T, np.float32)
 
+    def placed(self, row: int, shape: Points) -> Points:
+        """Put a shape, (468, 3), where a face is, in pixels."""
+        return np.asarray(self.scale[row] * shape @ self.turn[row].T + self.shift[row], np.float32)
+
     def removed(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring faces (n, p, 3) back into the shape's frame."""
         moved = (points - self.shift[:, None]) / self.scale[:, None, None]

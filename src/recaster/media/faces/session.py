@@ -18,6 +18,7 @@ from recaster.media.faces.eyelids import covered_by_lids
 from recaster.media.faces.finish import Finish, finish_for, usual_finish
 from recaster.media.faces.follow import FollowedFace, gaussian_in_time
 from recaster.media.faces.generator import FaceGenerator, FaceView
+from recaster.media.faces.glasses import FrameLayer, frame_texels
 from recaster.media.faces.light import filled_texels, luma, skin_texels
 from recaster.media.faces.mesh import Plane, Points, drawn_from_layout, layout_map, unwrapped
 from recaster.media.faces.occlusion import MOST_HIDDEN, hidden_share
@@ -83,11 +84,16 @@ class BlendedSession:
         usual, first = np.median(seen, axis=0).astype(np.uint8), persona.references[0]
         look, worn = look_of(usual), look_of(unwrapped(first.image, first.landmarks, MASK, whole=False))
         self._kept = kept_texels(usual, look, worn)
-        self._held = held_landmarks(face.hidden, look.glasses)
+        frames = np.zeros_like(self._kept)
+        if look.glasses:
+            frames = np.asarray(cv2.GaussianBlur(frame_texels(usual), (0, 0), 0.8), np.float32)
+        self._frames = FrameLayer(frames) if look.glasses else None
+        # What stands before the chin must not be bent with it; a beard is the face's own.
+        before = _small(self._kept) if look.chin else np.zeros((TEXTURE, TEXTURE), np.uint8)
+        self._held = held_landmarks(np.maximum(face.hidden, before))
         hair = hair_over_turns(face.textures, face.poses.degrees[:, 0])
         self._hidden = np.maximum(face.hidden, hair)
-        small = np.round(255 * cv2.resize(self._kept, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA))
-        face = replace(face, hidden=np.maximum(self._hidden, small.astype(np.uint8)))
+        face = replace(face, hidden=np.maximum(self._hidden, _small(np.maximum(self._kept, frames))))
         self._rows = {int(frame): row for row, frame in enumerate(face.frames)}
         rest = shape_at_rest(persona, face)
         self._offsets = shape_offsets(rest, persona.shape, generator.shape_transfer)
@@ -138,7 +144,11 @@ class BlendedSession:
         moved = (self._offsets + self._brows[row]) * (1 - self._held[row])[:, None]
         offset = self._face.poses.carried(row, moved) * np.float32(alpha)
         target = points + offset
-        bent = self._reshaper.bend(crop, points, target) if np.abs(offset[:, :2]).max() > 0.2 else crop.copy()
+        worn = self._worn(crop, points)
+        bare = crop if worn is None else worn[0].taken_off(crop, *worn[1:])
+        # Frame pixels to the crop's: both kinds of points differ by the same corner.
+        outline = self._face.poses.placed(row, self._face.neutral) + (points - self._face.points[row])
+        bent = self._reshaper.bend(bare, points, target, outline) if np.abs(offset[:, :2]).max() > 0.2 else bare.copy()
         left, top, right, bottom = _region(target, bent, _VIEW_MARGIN)
         seen = self._seen(bent[top:bottom, left:right], target - np.array([left, top, 0], np.float32), row)
         view = seen.view
@@ -149,7 +159,11 @@ class BlendedSession:
         width, share = float(np.ptp(points[:, 0])), np.float32(alpha)
         mask, tone = seen.mask[box] * drawn.coverage[box] * share, seen.tone[box] * share
         bent[top:bottom, left:right][box] = blended(place, picture, mask, tone, width)
-        return bent
+        return bent if worn is None else worn[0].put_on(bent, crop, *worn[1:])
+
+    def _worn(self, image: Image, points: Points) -> tuple[FrameLayer, tuple[slice, slice], Plane] | None:
+        """Glasses, and where in a picture of the face their frames are."""
+        return None if self._frames is None else (self._frames, *self._frames.seen(points, image.shape[:2]))
 
     def _seen(self, image: Image, points: Points, row: int) -> _Seen:
         """What the generator sees, and the masks in its pixels."""
@@ -171,13 +185,22 @@ class BlendedSession:
         found = []
         usable = [probe for probe in self._face.probes if self._alpha[probe.row] > 0]
         for probe in usable[:: max(1, -(-len(usable) // MOST_MATCHED))]:
-            seen = self._seen(probe.image, probe.points, probe.row)
+            image, worn = probe.image, self._worn(probe.image, probe.points)
+            if worn is not None:
+                image = worn[0].taken_off(image, *worn[1:])
+            seen = self._seen(image, probe.points, probe.row)
             if (seen.mask * seen.skin > 0.5).sum() < 100:
                 continue
             drawn = self._generator.generate(seen.view).picture
             may = self._face.width > SMALL_WIDTH
             found.append(finish_for(drawn, seen.view.image, seen.mask, seen.skin, may_sharpen=may))
         return usual_finish(found)
+
+
+def _small(plane: Plane) -> NDArray[np.uint8]:
+    """A plane of the layout, 0–1, as large and fine as a `FollowedFace`'s, 0–255."""
+    small = cv2.resize(plane, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA)
+    return np.asarray(np.round(255 * small), np.uint8)
 
 
 def _shown(mask: Plane) -> tuple[slice, slice]:
