@@ -37,6 +37,8 @@ MOST_MATCHED = 4
 """Frames of which sharpness and grain are measured."""
 REACH = 0.46
 """Of the face's size around it: everything that may change lies in this crop."""
+REPEATED = 0.05
+"""Mean difference in levels up to which a frame repeats the one before. Measured: repetitions 0–0.04, still faces from 0.08 on."""
 _VIEW_MARGIN = 0.18
 _SKIN_SPREAD = 0.008
 _EYEBALL_TONE = 0.8
@@ -60,7 +62,7 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Swapped:
-    """What was done to the frame before."""
+    """What was done to the last frame that was not a repetition."""
 
     place: tuple[slice, slice]
     """Rows and columns of the frame."""
@@ -127,9 +129,10 @@ class BlendedSession:
             return image
         place, alpha = np.s_[top:bottom, left:right], float(self._alpha[row])
         known = self._before
-        if known is not None and known.alpha == alpha and np.array_equal(image[known.place], known.crop):
-            # A repeated frame: landmarks smoothed over time would let the face alone move in it.
-            place, swapped = known.place, known.swapped
+        if known is not None and known.alpha == alpha and _repeats(image[known.place], known.crop):
+            # Landmarks smoothed over time would let the face alone move in it.
+            place, changed = known.place, (known.swapped != known.crop).any(axis=2, keepdims=True)
+            swapped = np.where(changed, known.swapped, image[place]).astype(np.uint8)
         else:
             crop = image[place].copy()
             own = points - np.array([left, top, 0], np.float32)
@@ -201,6 +204,11 @@ def _small(plane: Plane) -> NDArray[np.uint8]:
     """A plane of the layout, 0–1, as large and fine as a `FollowedFace`'s, 0–255."""
     small = cv2.resize(plane, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA)
     return np.asarray(np.round(255 * small), np.uint8)
+
+
+def _repeats(image: Image, before: Image) -> bool:
+    """Whether a picture is the one before it once more, but for what compression did to it."""
+    return image.shape == before.shape and float(cv2.absdiff(image, before).mean()) < REPEATED
 
 
 def _shown(mask: Plane) -> tuple[slice, slice]:
