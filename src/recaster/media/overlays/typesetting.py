@@ -44,6 +44,8 @@ _LEAST_ENERGY = 1e-3
 """Mean square of the coverage where there may be letters."""
 _SPACED_OUT = 1.06
 """Width of a line, against what its height makes expect, from which its letters may be spaced."""
+_GAIN_OF_SPACING = 0.06
+"""Agreement at whole pixels that spaced letters have to gain against larger ones."""
 _CLEARLY_SPACED = 0.012
 """Extra advance per em that is no error of the measure."""
 _TRACKED = 6
@@ -346,9 +348,10 @@ def _coarse(text: str, face: Face, seen: Seen, box: Box, em: float) -> Fit:
         spacing = ((box[2] - box[0]) / by_height - whole.width / whole.setting.size) / gaps
         spaced = _Sample.of(text, replace(whole.setting, spacing=spacing))
         small = spaced.halved() if pixel == 2 else spaced
+        plain = best.agreement
         for size in _apart(by_height * share for share in _WIDTHS):
             fit = small.placed(cover, size, pixel)
-            if fit.agreement > best.agreement:
+            if fit.agreement > plain + _GAIN_OF_SPACING and fit.agreement > best.agreement:
                 best, whole, sample = fit, spaced, small
     for way in (1.04, 1 / 1.04):
         while 0.5 * em < best.setting.size < 2.0 * em:
