@@ -48,6 +48,8 @@ _BESIDE = 7.0
 """How far beside a glimpse its line is looked for in the frame itself, in heights of the line."""
 _NEARER = 1.5
 """How much closer than usual that is looked at."""
+_SURE_MARK = 0.6
+"""Probability that a mark needs."""
 _STEEPEST = 0.2
 """Slope from which no line is believed that was only glimpsed."""
 _NOT_BEFORE = 0.4
@@ -181,7 +183,10 @@ class GlimpseFinder:
             return None  # print that the scene has moved by more than was made good
         crop = straighten(picture, quad)
         near = straighten(picture, closer(quad))
-        words = vote(self._recogniser.read([crop, widened(crop, 1.3), near, widened(near, 1.3)]), [1.0] * 4)
+        itself = straighten(held.frame.image, at)
+        crops = [crop, widened(crop, 1.3), near, widened(near, 1.3), itself, widened(itself, 1.3)]
+        words = vote(self._recogniser.read(crops), [1.0] * len(crops))
+        words = _without_doubtful_marks(words)
         letters = sum(character.isalnum() for character in words.text)
         if letters < _LEAST_LETTERS or words.confidence < _LEAST_CONFIDENCE:
             return None
@@ -237,6 +242,7 @@ class GlimpseFinder:
             still=None,
             origin=origin,
             looks=(),
+            end=None,
             strengths=np.array([strengths[index] / most for index in range(first, last + 1)], np.float32),
             drift=0.0,
         )
@@ -255,6 +261,23 @@ def _are_one(life: Life, other: Life) -> bool:
     together = life.first <= other.last and other.first <= life.last
     a, b = bounds(life.quad), bounds(other.quad)
     return together and max(covered(a, b), covered(b, a)) > 0.5
+
+
+def _without_doubtful_marks(words: Wording) -> Wording:
+    """The words without marks that are as likely a stain: of a faint line the letters are surer than its marks."""
+    if len(words.certainties) != len(words.text):
+        return words
+    kept = [
+        index
+        for index, (character, sure) in enumerate(zip(words.text, words.certainties, strict=True))
+        if character.isalnum() or character.isspace() or sure >= _SURE_MARK
+    ]
+    return replace(
+        words,
+        text="".join(words.text[index] for index in kept),
+        positions=tuple(words.positions[index] for index in kept),
+        certainties=tuple(words.certainties[index] for index in kept),
+    )
 
 
 def _squeezed(words: Wording) -> str:

@@ -34,10 +34,14 @@ from recaster.media.overlays.wording import Wording, may_part
 from recaster.media.video.model import Image
 
 _ENOUGH_FOR_MEAN = 8
+_HANDLE = "@#"
+"""Signs with which names begin that have no gaps."""
 _LIKE_SIGNS = "XxOo0+*"
 """Letters and signs for which a cross, a ring or a star among emoji is taken."""
 _TOO_HIGH = 0.9
 """Height of a line's ink against that of its edges, below which the edges of the scene were taken for the line's."""
+_LARGE = 24.0
+"""Size of type in pixels from which blanks alone tell where words end."""
 _ROOM = 0.7
 """What is kept around a line's level picture, in heights of the line: a slab may reach farther than it."""
 
@@ -50,6 +54,8 @@ class SeenLine:
     """BGR, all of one shape: the level picture of the line with more room around it."""
     to_frame: NDArray[np.float64]
     """Affine matrix, shape (2, 3), from their pixels to pixels of the frame, the line at rest."""
+    known: NDArray[np.bool_]
+    """What most of the pictures show, their shape: what lies outside of a crop repeats its border."""
     left: int
     top: int
     """Where the level picture's first pixel lies in them."""
@@ -115,6 +121,11 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
     head = text.rsplit(" ", 1)[0].rstrip() if re.search(r"\S \S{1,2}$", text) and not emoji else ""
     if len(text) > 2 and text[-1] in _LIKE_SIGNS:
         head = text[:-1].rstrip()
+    if (
+        life.entry.kind == "typed"
+        and line_width(quad) > max(line_width(one.quad) for one in life.line.kept) + height / 2
+    ):
+        head = ""  # the last letters came after all pictures that were kept
     if head and len(positions) == len(text):
         # A last sign that was an emoji: then there is an emoji right behind the words without it.
         shorter = _measured(head, positions[: len(head)], clear, level)
@@ -148,13 +159,18 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
     )
 
 
+def _within(life: Life, kept: list[Sighting]) -> list[Sighting]:
+    """The sightings of the line's own life; all of them where none is."""
+    return [one for one in kept if life.first <= one.frame <= life.last] or kept
+
+
 def _seen_line(life: Life, quad: Quad, level: LevelLine) -> SeenLine:
     """The line's pictures from the frames in which it stands complete and at full strength."""
     room = round(_ROOM * line_height(quad))
     to_frame = level.to_frame.copy()
     to_frame[:, 2] -= to_frame[:, :2] @ np.array([room, room])
     size = (level.picture.shape[1] + 2 * room, level.picture.shape[0] + 2 * room)
-    kept = [one for one in life.line.kept if life.first <= one.frame <= life.last] or life.line.kept
+    kept = _within(life, life.line.in_frames or life.line.kept)
     widest = max(line_width(one.quad) for one in kept)
     strong = 0.85 * float(np.quantile(life.strengths, 0.8)) if len(life.strengths) else 0.0
 
@@ -165,6 +181,7 @@ def _seen_line(life: Life, quad: Quad, level: LevelLine) -> SeenLine:
 
     whole = [one for one in kept if is_full(one)] or [max(kept, key=lambda one: line_width(one.quad))]
     pictures = []
+    shown = np.zeros(size[::-1], np.float32)
     for one in whole:
         index = one.frame - life.first
         offset = life.offsets[index] if 0 <= index < len(life.offsets) else np.array(one.offset)
@@ -178,7 +195,9 @@ def _seen_line(life: Life, quad: Quad, level: LevelLine) -> SeenLine:
             borderMode=cv2.BORDER_REPLICATE,
         )
         pictures.append(np.asarray(picture, np.uint8))
-    return SeenLine(tuple(pictures), to_frame, room, room)
+        inside = np.ones(one.crop.shape[:2], np.uint8)
+        shown += cv2.warpAffine(inside, to_crop, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    return SeenLine(tuple(pictures), to_frame, np.asarray(2 * shown > len(pictures), np.bool_), room, room)
 
 
 def _active_words(life: Life, quad: Quad, extent: Extent, level: LevelLine) -> ActiveWords | None:
@@ -223,7 +242,7 @@ def _measured(
 
 def _sharp_picture(life: Life, quad: Quad) -> tuple[Image, tuple[int, int], tuple[int, int]]:
     """A single frame's crop of the whole line, or its mean picture where the line is longer than any crop."""
-    kept = [one for one in life.line.kept if life.first <= one.frame <= life.last] or life.line.kept
+    kept = _within(life, life.line.kept)
     widest = max(line_width(one.quad) for one in kept)
     if line_width(quad) > 1.15 * widest:
         return np.asarray(cv2.cvtColor(life.mean, cv2.COLOR_GRAY2BGR), np.uint8), life.origin, (0, 0)
@@ -255,7 +274,7 @@ def _without_stray_end(wording: Wording, width: float, level: LevelLine) -> tupl
 
 def _spaced(text: str, positions: tuple[float, ...], level: LevelLine, extent: Extent, ink: Ink, em: float) -> str:
     """The words with the gaps that stand between the letters: the network drops narrow ones of heavy type."""
-    if len(text) != len(positions) or len(text) < 4:
+    if len(text) != len(positions) or len(text) < 4 or text[0] in _HANDLE:
         return text
     band = (slice(extent.top, extent.bottom), slice(extent.left, extent.right))
     filled = np.asarray((ink.letters[band] | upright_edges(level.picture)[band]).any(axis=0))
@@ -287,7 +306,7 @@ def word_gaps(blanks: Sequence[int], read: Sequence[bool], em: float) -> list[bo
     if len(known) >= 3:
         least = max(float(np.median(known)), 0.08 * em, 2.0 * float(np.quantile(tight, 0.9)), 3.0)
         return [gap or blank >= least for blank, gap in zip(blanks, read, strict=True)]
-    if len(known) <= 1 and len(blanks) >= 7:
+    if len(known) <= 1 and len(blanks) >= 7 and em >= _LARGE:
         ordered = sorted(blanks)
         # There are words of one letter, but not many: most blanks are within words.
         first = -(-6 * len(ordered) // 10)

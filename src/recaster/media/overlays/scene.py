@@ -42,6 +42,8 @@ _LEAST_IN_COMPANY = 0.75
 _LONGEST_CUT_ENTRY = 14
 """Frames of an entry that the clip's end may cut off before the line has stood still at all."""
 
+_SHORTEST_REST = 15
+"""Frames between a movement of the scene and a moment in which it stands still."""
 _SURE_WORDS = Wording("as sure as words can be", 1.0, ())
 
 
@@ -123,7 +125,7 @@ def may_keep_company(life: Life, other: Life, facts: VideoFacts) -> bool:
     """
     if life.moves or other.moves or life.drift > _MOST_DRIFT:
         return False
-    if abs(life.first - other.first) > 1 or abs(life.last - other.last) > 1:
+    if abs(life.last - other.last) > 1 or not (abs(life.first - other.first) <= 1 or _is_typed_next(life, other)):
         return False
     if life.first == 0 and life.last == facts.frame_count - 1:
         return False
@@ -135,10 +137,33 @@ def may_keep_company(life: Life, other: Life, facts: VideoFacts) -> bool:
     return near and max(one, two) < 2.2 * min(one, two) and abs(tilt(life.quad) - tilt(other.quad)) < 8
 
 
+def _is_typed_next(life: Life, other: Life) -> bool:
+    """Whether a line begins below a typed one, where that begins, when that is complete."""
+    if other.entry.kind != "typed" or not abs(life.first - other.first - other.entry.frames) <= 4:
+        return False
+    a, b = bounds(life.quad), bounds(other.quad)
+    return a[1] > b[1] and abs(a[0] - b[0]) < 0.5 * line_height(other.quad)
+
+
+def stood_still_for_a_moment(life: Life, wording: Wording, moving: Life) -> bool:
+    """Tell whether a still line is a part of print that moves with the scene right before or after."""
+    words = "".join(wording.text.split()).casefold()
+    if life.moves or moving.line.at_sight is None or len(words) < 3:
+        return False
+    if life.first - moving.last > _SHORTEST_REST or moving.first - life.last > _SHORTEST_REST:
+        return False
+    one, other = line_height(life.quad), line_height(moving.quad)
+    apart = np.abs(life.quad.mean(axis=0) - moving.quad.mean(axis=0))
+    near = float(apart[0]) < 0.6 * line_width(moving.quad) and float(apart[1]) < max(one, other)
+    seen = "".join(moving.line.at_sight.text.split()).casefold()
+    return near and max(one, other) < 2.2 * min(one, other) and words in seen and not _moves_alone(moving.line)
+
+
 def has_words_for_company(wording: Wording) -> bool:
     """Tell whether a doubtful line that keeps company is read well enough to be a line of its own, and not an emoji."""
     letters = sum(character.isalnum() for character in wording.text)
-    return wording.confidence >= _LEAST_IN_COMPANY and letters >= 3
+    least = {1: 1.1, 2: 0.98}.get(letters, _LEAST_IN_COMPANY)
+    return letters > 0 and wording.confidence >= least
 
 
 def least_sharpness(sharpnesses: Sequence[float]) -> float:

@@ -29,6 +29,8 @@ _WIDEST_BAR = 0.55
 """Width of an upright bar against its height, at most: the I of the heaviest faces."""
 _VERY_CERTAIN = 0.985
 """Confidence at first sight from which a line is not read again."""
+_MOSTLY_THE_SAME = 0.75
+"""Share of the letters that two readings have in common that are compared letter by letter."""
 _OPENING, _CLOSING = "([", "),.]"
 _MEAN_WEIGHT = 1.5
 _MOST_SIGHTINGS = 2
@@ -165,7 +167,7 @@ def vote(reads: Sequence[ReadText], weights: Sequence[float]) -> Wording:
         return Wording("", 0.0, ())
     # A reading with more letters, all of them sure, has seen what the others lost.
     key = max(groups, key=lambda name: (sum(weight for weight, _ in groups[name]) * (len(name) + 4), name))
-    best = _spaced(groups[key])
+    best = _by_letters(_spaced(groups[key]), reads, weights)
     share = sum(weight for weight, _ in groups[key]) / sum(weight for group in groups.values() for weight, _ in group)
     begin = len(best.text) - len(best.text.lstrip())
     end = len(best.text.rstrip())
@@ -175,6 +177,24 @@ def vote(reads: Sequence[ReadText], weights: Sequence[float]) -> Wording:
         best.positions[begin:end],
         best.certainties[begin:end],
     )
+
+
+def _by_letters(best: ReadText, reads: Sequence[ReadText], weights: Sequence[float]) -> ReadText:
+    """The reading with each letter that which most readings of as many and mostly the same letters have at its place."""
+    letters = [index for index, character in enumerate(best.text) if not character.isspace()]
+    found: list[dict[str, float]] = [defaultdict(float) for _ in letters]
+    for read, weight in zip(reads, weights, strict=True):
+        own = [(one, sure) for one, sure in zip(read.text, read.certainties, strict=True) if not one.isspace()]
+        same = sum(one.casefold() == best.text[index].casefold() for (one, _), index in zip(own, letters, strict=False))
+        if len(own) == len(letters) and same >= _MOSTLY_THE_SAME * len(letters):
+            for votes, (one, sure) in zip(found, own, strict=True):
+                votes[one] += weight * sure**2
+    text, certainties = list(best.text), list(best.certainties)
+    for votes, index in zip(found, letters, strict=True):
+        winner = max(votes, key=lambda one: (votes[one], one == best.text[index]), default=best.text[index])
+        if winner.casefold() != best.text[index].casefold():
+            text[index], certainties[index] = winner, votes[winner] / sum(votes.values())
+    return replace(best, text="".join(text), certainties=tuple(certainties))
 
 
 def _spaced(group: Sequence[tuple[float, ReadText]]) -> ReadText:
