@@ -91,7 +91,7 @@ def main() -> None:
     for case in CASES:
         if given.only and not any(part in case.name for part in given.only):
             continue
-        clip = _clip(case, clips, work)
+        clip = clip_of(case, clips, work)
         if clip is None:
             continue
         measured = _measured(case, clip, personas[case.persona], others, models)
@@ -118,7 +118,8 @@ def _others(models: FaceModels) -> dict[str, np.ndarray]:
     return found
 
 
-def _clip(case: Case, clips: Clips, work: Path) -> Path | None:
+def clip_of(case: Case, clips: Clips, work: Path) -> Path | None:
+    """The clip of a case, made if need be; None when its footage is not there."""
     if case.scene is not None:
         target = work / f"{case.scene.name}.mp4"
         if not target.exists():
