@@ -15,6 +15,7 @@ from recaster.media.overlays.inking import (
     as_stroke,
     find_active_fill,
     find_fill,
+    find_glow,
     find_rim,
     find_shadow,
     rgb,
@@ -100,6 +101,13 @@ def test_spaced_letters_are_told_from_larger_ones() -> None:
     assert fit.setting.spacing > 0.004
 
 
+def test_letters_far_apart_come_back_as_large_and_as_far_apart_as_they_are() -> None:
+    fit = Drawn.of(replace(PLAIN, letter_spacing=0.12, size=30.0)).fitted()
+    assert (fit.setting.face.font, fit.setting.face.weight) == ("tiktok-sans", 700)
+    assert fit.setting.size == pytest.approx(30.0, rel=0.02)
+    assert fit.setting.spacing == pytest.approx(0.12, abs=0.012)
+
+
 def test_words_that_are_not_there_do_not_agree() -> None:
     other = Drawn.of(PLAIN, "zu kurz gedacht")
     seen = seen_coverage(other.pictures, WHITE, 36.0)
@@ -134,6 +142,23 @@ def test_letters_without_outline_shadow_or_transparency_have_none() -> None:
     assert as_stroke(find_rim(lettering, WHITE)) is None
     assert find_shadow(lettering, 1.0) is None
     assert find_translucence(lettering, WHITE, 0.0) is None
+
+
+@pytest.mark.parametrize("color", [(255, 40, 160), (60, 230, 255)])
+def test_a_halo_of_light_has_its_own_colour_and_width(color: tuple[int, int, int]) -> None:
+    drawn = Drawn.of(replace(PLAIN, shadow=Shadow(color, 0.9, 0.0, 0.0, 13.0)), looks=(Appearance(),) * 5)
+    glow = find_glow(drawn.lettering(), 1.0)
+    assert glow is not None
+    assert (glow.dx, glow.dy) == (0.0, 0.0)
+    assert glow.blur == pytest.approx(13.0, abs=4.0)
+    wanted = (np.array(color) > 128).tolist()
+    assert [value > 128 for value in glow.color] == wanted
+
+
+def test_neither_a_shadow_nor_bare_letters_glow() -> None:
+    assert find_glow(Drawn.of(PLAIN).lettering(), 1.0) is None
+    assert find_glow(Drawn.of(replace(PLAIN, shadow=Shadow((0, 0, 0), 0.7, 3.0, 3.0, 0.0))).lettering(), 1.0) is None
+    assert find_glow(Drawn.of(replace(PLAIN, shadow=Shadow((0, 0, 0), 0.8, 0.0, 0.0, 9.0))).lettering(), 1.0) is None
 
 
 def test_a_shadow_is_found_on_its_side() -> None:

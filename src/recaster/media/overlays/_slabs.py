@@ -176,7 +176,7 @@ def _opaque(track: OverlayTrack, samples: Samples, letters: Letters, color: Colo
     body &= limit  # what has the slab's colour beyond it is dark clothing or a wall
     if int((body > 0).sum()) < 1.1 * int((inside > 0).sum()):
         body |= _described(track, slab, samples)  # the colour is not what the description says: trust its place
-    return grown(body | more, 3)
+    return grown(with_holes_filled(body | more, 4 * size * size), 3)  # emoji between both are holes
 
 
 def _slab_of_emoji(track: OverlayTrack, samples: Samples, color: Color, letters: Letters, limit: Mask) -> Mask:

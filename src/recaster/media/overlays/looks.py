@@ -54,6 +54,8 @@ class SeenLine:
     """BGR, all of one shape: the level picture of the line with more room around it."""
     to_frame: NDArray[np.float64]
     """Affine matrix, shape (2, 3), from their pixels to pixels of the frame, the line at rest."""
+    known: NDArray[np.bool_]
+    """What most of the pictures show, their shape: what lies outside of a crop repeats its border."""
     left: int
     top: int
     """Where the level picture's first pixel lies in them."""
@@ -157,13 +159,18 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
     )
 
 
+def _within(life: Life, kept: list[Sighting]) -> list[Sighting]:
+    """The sightings of the line's own life; all of them where none is."""
+    return [one for one in kept if life.first <= one.frame <= life.last] or kept
+
+
 def _seen_line(life: Life, quad: Quad, level: LevelLine) -> SeenLine:
     """The line's pictures from the frames in which it stands complete and at full strength."""
     room = round(_ROOM * line_height(quad))
     to_frame = level.to_frame.copy()
     to_frame[:, 2] -= to_frame[:, :2] @ np.array([room, room])
     size = (level.picture.shape[1] + 2 * room, level.picture.shape[0] + 2 * room)
-    kept = [one for one in life.line.kept if life.first <= one.frame <= life.last] or life.line.kept
+    kept = _within(life, life.line.in_frames or life.line.kept)
     widest = max(line_width(one.quad) for one in kept)
     strong = 0.85 * float(np.quantile(life.strengths, 0.8)) if len(life.strengths) else 0.0
 
@@ -174,6 +181,7 @@ def _seen_line(life: Life, quad: Quad, level: LevelLine) -> SeenLine:
 
     whole = [one for one in kept if is_full(one)] or [max(kept, key=lambda one: line_width(one.quad))]
     pictures = []
+    shown = np.zeros(size[::-1], np.float32)
     for one in whole:
         index = one.frame - life.first
         offset = life.offsets[index] if 0 <= index < len(life.offsets) else np.array(one.offset)
@@ -187,7 +195,9 @@ def _seen_line(life: Life, quad: Quad, level: LevelLine) -> SeenLine:
             borderMode=cv2.BORDER_REPLICATE,
         )
         pictures.append(np.asarray(picture, np.uint8))
-    return SeenLine(tuple(pictures), to_frame, room, room)
+        inside = np.ones(one.crop.shape[:2], np.uint8)
+        shown += cv2.warpAffine(inside, to_crop, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    return SeenLine(tuple(pictures), to_frame, np.asarray(2 * shown > len(pictures), np.bool_), room, room)
 
 
 def _active_words(life: Life, quad: Quad, extent: Extent, level: LevelLine) -> ActiveWords | None:
@@ -232,7 +242,7 @@ def _measured(
 
 def _sharp_picture(life: Life, quad: Quad) -> tuple[Image, tuple[int, int], tuple[int, int]]:
     """A single frame's crop of the whole line, or its mean picture where the line is longer than any crop."""
-    kept = [one for one in life.line.kept if life.first <= one.frame <= life.last] or life.line.kept
+    kept = _within(life, life.line.kept)
     widest = max(line_width(one.quad) for one in kept)
     if line_width(quad) > 1.15 * widest:
         return np.asarray(cv2.cvtColor(life.mean, cv2.COLOR_GRAY2BGR), np.uint8), life.origin, (0, 0)

@@ -42,7 +42,7 @@ from recaster.media.overlays.tesseract import ScriptReader
 from recaster.media.overlays.wording import Wording, read_at_sight, read_life
 from recaster.media.progress import Progress, silent
 from recaster.media.video.model import Image, Shot, VideoFacts
-from recaster.media.video.reader import read_frames, read_luma
+from recaster.media.video.reader import FrameReader, read_frames, read_luma
 
 _OVERLAPS = 0.15
 """Share of a line by which no other words stand in its place."""
@@ -95,7 +95,13 @@ class RapidTextReader:
         )
 
     def read_clip(
-        self, path: Path, facts: VideoFacts, shots: tuple[Shot, ...], progress: Progress = silent
+        self,
+        path: Path,
+        facts: VideoFacts,
+        shots: tuple[Shot, ...],
+        progress: Progress = silent,
+        *,
+        frames: FrameReader = read_frames,
     ) -> tuple[OverlayTrack, ...]:
         """All burned-in overlays of the clip; see `TextReader.read_clip`."""
         settings, count = self._settings, facts.frame_count
@@ -121,12 +127,12 @@ class RapidTextReader:
             shot_starts=[shot.first_frame for shot in shots],
             last_frame=count - 1,
         )
-        for frame in read_frames(path):
+        for frame in frames(path):
             luma = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), np.uint8)
             half = halved(luma)
             finder.feed(frame, luma, half)
             glimpsed.feed(frame, luma, half)
-            still.feed(frame.index, luma, finder.lines)
+            still.feed(frame, luma, finder.lines)
             progress(frame.index + 1, 2 * count)
         lines = [line for line in (*finder.lines, *still.lines) if may_be_overlay(line, facts)]
         for line in lines:
