@@ -188,7 +188,7 @@ class GlimpseFinder:
         itself = straighten(held.frame.image, at)
         own = self._recogniser.read([itself, widened(itself, 1.3)])
         reads += [read for read in own if read.confidence >= _LEAST_CONFIDENCE]
-        words = vote(reads, [1.0] * len(reads))
+        words = vote(reads, [1.0] * len(reads), alike_agree=True)
         words = _without_doubtful_marks(words)
         letters = sum(character.isalnum() for character in words.text)
         if letters < _LEAST_LETTERS or words.confidence < _LEAST_CONFIDENCE:
