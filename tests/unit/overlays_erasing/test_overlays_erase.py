@@ -263,7 +263,7 @@ def test_emoji_between_a_slab_and_its_end_are_not_left_in_it() -> None:
     still = texture(21, HEIGHT, WIDTH)
     clip = Clip([still] * 10)
     track = clip.add("MOVED OUT", 0, 9, BOXED)
-    left, top, right, bottom = (round(v) for v in track.box)
+    left, _, right, bottom = (round(v) for v in track.box)
     middle = (left + right) // 2
     for image in clip.burned:
         cv2.rectangle(image, (middle - 52, bottom - 8), (middle + 52, bottom + 40), (0, 0, 0), cv2.FILLED)
