@@ -26,9 +26,9 @@ from recaster.media.video import Image
 MOVES = np.array([0.024, 0.013, 0.006, 0.010, 0.006], np.float32)
 """Standard deviation of each expression measure from which the source counts as moving: below it the meters' own errors would
 keep a perfect swap from its bar (`calibrate.py`)."""
-KNOWN = 0.6
+KNOWN = 0.5
 """SFace cosine of a source's frame to the source's person below which the frame says nothing about who is seen. Whole faces have
-0.7 to 0.95."""
+0.55 to 0.95."""
 SKIN_SHARE = 95
 """Percent of the skin's Laplacian that counts as skin: the strongest twentieth holds up to two thirds of its variance, and lies on
 rims of brows, shine and the outline (`edges` has all of it)."""
@@ -177,15 +177,27 @@ def agreement(own: np.ndarray, found: np.ndarray) -> dict[str, float]:
         values[name] = (
             float(np.corrcoef(first[:, column], second[:, column])[0, 1]) if moves > MOVES[column] else np.nan
         )
-    values["lag"] = _lag(first[:, 0], second[:, 0]) if first[:, 0].std() > MOVES[0] else np.nan
+    values["lag"] = _lag(first, second)
     return values
 
 
 def _lag(source: np.ndarray, result: np.ndarray) -> float:
-    """Frames by which the result's mouth follows the source's."""
+    """Frames by which the result's expression follows the source's; both (n, 5).
+
+    The shift at which all measures of the source explain those of the result best. One measure alone would not do: what is read
+    of a mouth's opening holds a share of the smile, another one on each face, and a smile is later than a word.
+    """
+    moving = source.std(axis=0) > MOVES
+    if not moving.any():
+        return np.nan
+    known = np.column_stack([source, np.ones(len(source))])[3:-3]
+    wanted = (result - result.mean(axis=0))[:, moving] / result[:, moving].std(axis=0)
     shifts = range(-3, 4)
-    scores = [float(np.corrcoef(source[3:-3], np.roll(result, -shift)[3:-3])[0, 1]) for shift in shifts]
-    return float(list(shifts)[int(np.argmax(scores))])
+    left = []
+    for shift in shifts:
+        moved = np.roll(wanted, -shift, axis=0)[3:-3]
+        left.append(float(np.square(moved - known @ np.linalg.lstsq(known, moved, rcond=None)[0]).sum()))
+    return float(list(shifts)[int(np.argmin(left))])
 
 
 def _oval(points: np.ndarray, shape: tuple[int, int], grow: float) -> np.ndarray:

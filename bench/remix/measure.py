@@ -21,7 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import av
 
@@ -31,7 +31,7 @@ from recaster.infra.libraries import PIXEL_LIBRARIES
 from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.media.progress import silent
-from recaster.media.video import EncoderSettings, probe
+from recaster.media.video import EncoderSettings, Shot, VideoFacts, probe
 from recaster.remix import stages, steps
 from recaster.remix.engines import Engines, engine_choice
 
@@ -53,7 +53,13 @@ class Cost:
 
 
 class Timed:
-    """Stands in for an engine and adds up the calling thread's CPU time spent inside its methods."""
+    """Stands in for an engine and adds up the calling thread's CPU time spent inside its methods.
+
+    What an engine calls of another one on its way, as the reader feeds the finder of faces, counts for that one alone.
+    """
+
+    _inner: ClassVar[list[float]] = [0.0]
+    """Time that was spent in timed calls within the one that is running, for each that is running."""
 
     def __init__(self, engine: Any, parts: dict[str, float], names: dict[str, str]) -> None:
         self._engine, self._parts, self._names = engine, parts, names
@@ -65,9 +71,12 @@ class Timed:
 
         def call(*arguments: Any, **options: Any) -> Any:
             before = time.thread_time()
+            self._inner.append(0.0)
             answer = found(*arguments, **options)
+            took = time.thread_time() - before
             name = self._names[method]
-            self._parts[name] = self._parts.get(name, 0.0) + time.thread_time() - before
+            self._parts[name] = self._parts.get(name, 0.0) + took - self._inner.pop()
+            self._inner[-1] += took
             return Timed(answer, self._parts, {"swap": "swap"}) if method == "begin" else answer
 
         return call
@@ -96,6 +105,10 @@ class TimedEngines(Engines):
     def reader(self) -> Any:
         """Return the timed reader."""
         return Timed(super().reader(), self._parts, {"read_clip": "read texts", "read_image": "read texts"})
+
+    def face_finder(self, facts: VideoFacts, shots: tuple[Shot, ...]) -> Any:
+        """Return the timed finder of faces."""
+        return Timed(super().face_finder(facts, shots), self._parts, {"feed": "find faces", "found": "find faces"})
 
     @property
     def _parts(self) -> dict[str, float]:

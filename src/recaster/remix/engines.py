@@ -12,7 +12,7 @@ from recaster.infra.settings import Settings
 from recaster.media.copywriting import CopyAdapter, FormulaAdapter
 from recaster.media.copywriting.local import LocalAdapter
 from recaster.media.copywriting.provider import ModelAddress, ProviderAdapter, ProviderSettings
-from recaster.media.faces import FaceIdentifier, FaceModels, FaceSwapper
+from recaster.media.faces import FaceFinder, FaceIdentifier, FaceModels, FaceSwapper
 from recaster.media.overlays import (
     FillNetwork,
     RapidTextReader,
@@ -24,6 +24,7 @@ from recaster.media.overlays import (
     TextReader,
     find_tesseract,
 )
+from recaster.media.video import Shot, VideoFacts
 from recaster.remix.face_engines import FaceChoice
 
 LOCAL_MODEL = "smollm2"
@@ -74,7 +75,7 @@ class Engines:
     @property
     def names(self) -> dict[str, str]:
         """Names and versions of the chosen engines, as stored in a plan."""
-        return {"reader": "pp-ocrv6-small/4", "eraser": "temporal/3", "drawer": "skia/1", **self.faces.names()}
+        return {"reader": "pp-ocrv6-small/4", "eraser": "temporal/3", "drawer": "skia/2", **self.faces.names()}
 
     def reader(self) -> TextReader:
         """Return a new text reader."""
@@ -92,6 +93,10 @@ class Engines:
     def face_models(self) -> FaceModels:
         """Return the model files of the face room."""
         return FaceModels.of(self.models)
+
+    def face_finder(self, facts: VideoFacts, shots: tuple[Shot, ...]) -> FaceFinder:
+        """Return what finds the faces of one clip."""
+        return FaceFinder(facts, shots, self.face_models())
 
     def swapper(self) -> FaceSwapper:
         """Return a new face swapper."""

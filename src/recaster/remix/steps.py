@@ -5,7 +5,7 @@ They know the order of the work inside a stage and nothing of jobs, credits or H
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +23,7 @@ from recaster.media.overlays import NewText, OverlayTrack, TextDrawer, TextLayou
 from recaster.media.progress import Progress, silent
 from recaster.media.quality import Inspection, inspect_timing
 from recaster.media.video import (
+    Frame,
     FrameReader,
     Image,
     VideoFacts,
@@ -66,15 +67,23 @@ def check_source(clip: Path, sha256: str) -> VideoFacts:
 def analyse(clip: Path, sha256: str, engines: Engines, progress: Progress = silent) -> SourceAnalysis:
     """Find shots, overlays and faces of a source.
 
-    Faces are looked for once more without the text that may hide them: a hook over the eyes, and nobody is found.
+    The clip is decoded once for the first look at texts and for faces. Faces are looked for once more without the text
+    that may hide them: a hook over the eyes, and nobody is found.
     """
     facts = probe(clip)
     count = facts.frame_count
-    portions = Portions(progress, (count, 4 * count, 3 * count, count, 3 * count))
+    portions = Portions(progress, (count, 6 * count, count, 3 * count))
     shots = find_shots(clip, facts, portions.next())
-    overlays = engines.reader().read_clip(clip, facts, shots, portions.next())
     models = engines.face_models()
-    faces = analyse_faces(clip, facts, shots, models, portions.next())
+    finder = engines.face_finder(facts, shots)
+
+    def seen_for_faces(path: Path, start: int = 0, stop: int | None = None, /) -> Iterator[Frame]:
+        for frame in read_frames(path, start, stop):
+            finder.feed(frame)
+            yield frame
+
+    overlays = engines.reader().read_clip(clip, facts, shots, portions.next(), frames=seen_for_faces)
+    faces = finder.found()
     hiding = hiding_texts(overlays, faces, count)
     if hiding:
         eraser = engines.eraser()

@@ -15,14 +15,23 @@ from recaster.media.overlays.inking import (
     as_stroke,
     find_active_fill,
     find_fill,
-    find_opacity,
+    find_glow,
     find_rim,
     find_shadow,
     rgb,
 )
+from recaster.media.overlays.opacity import find_translucence
 from recaster.media.overlays.timing import Appearance
 from recaster.media.overlays.tints import BackedLine, find_tint
-from recaster.media.overlays.typesetting import Fit, compared, seen_coverage, seen_in_turns, typesetter
+from recaster.media.overlays.typesetting import (
+    Face,
+    Fit,
+    compared,
+    fine_letters,
+    seen_coverage,
+    seen_in_turns,
+    typesetter,
+)
 from recaster.media.video import Image
 
 pytestmark = pytest.mark.unit
@@ -62,17 +71,18 @@ class Drawn:
         seen = seen_coverage(self.pictures, np.array(fill[::-1], np.float32), 36.0)
         return compared(self.layout.text, seen, self.box, 36.0, self.box)[0]
 
-    def lettering(self, *, turns: bool = False) -> Lettering:
-        setting = self.fitted().setting
+    def lettering(self, fill: tuple[int, int, int] = (255, 255, 255)) -> Lettering:
+        setting = self.fitted(fill).setting
         fine = typesetter().fine(self.layout.text, setting, (SIZE[1], SIZE[0]))
-        return Lettering.of(self.pictures, fine, setting.size, takes_turns=turns)
+        return Lettering.of(self.pictures, fine, setting.size, takes_turns=False)
 
 
 WHITE = np.full(3, 255, np.float32)
 
 
 @pytest.mark.parametrize(
-    ("font", "weight"), [("tiktok-sans", 400), ("tiktok-sans", 900), ("montserrat", 800), ("lora", 700), ("anton", 400)]
+    ("font", "weight"),
+    [("tiktok-sans", 400), ("tiktok-sans", 900), ("montserrat", 800), ("book-serif", 700), ("anton", 400)],
 )
 def test_face_size_and_place_are_found_exactly(font: str, weight: int) -> None:
     drawn = Drawn.of(replace(PLAIN, font=font, weight=weight, size=33.5))
@@ -89,6 +99,13 @@ def test_spaced_letters_are_told_from_larger_ones() -> None:
     fit = Drawn.of(replace(PLAIN, letter_spacing=0.02)).fitted()
     assert fit.setting.size == pytest.approx(36, rel=0.025)  # by its width alone it would be 4 % larger
     assert fit.setting.spacing > 0.004
+
+
+def test_letters_far_apart_come_back_as_large_and_as_far_apart_as_they_are() -> None:
+    fit = Drawn.of(replace(PLAIN, letter_spacing=0.12, size=30.0)).fitted()
+    assert (fit.setting.face.font, fit.setting.face.weight) == ("tiktok-sans", 700)
+    assert fit.setting.size == pytest.approx(30.0, rel=0.02)
+    assert fit.setting.spacing == pytest.approx(0.12, abs=0.012)
 
 
 def test_words_that_are_not_there_do_not_agree() -> None:
@@ -124,7 +141,24 @@ def test_letters_without_outline_shadow_or_transparency_have_none() -> None:
     lettering = Drawn.of(PLAIN).lettering()
     assert as_stroke(find_rim(lettering, WHITE)) is None
     assert find_shadow(lettering, 1.0) is None
-    assert find_opacity(lettering, WHITE, 0.0)[0] == 1.0
+    assert find_translucence(lettering, WHITE, 0.0) is None
+
+
+@pytest.mark.parametrize("color", [(255, 40, 160), (60, 230, 255)])
+def test_a_halo_of_light_has_its_own_colour_and_width(color: tuple[int, int, int]) -> None:
+    drawn = Drawn.of(replace(PLAIN, shadow=Shadow(color, 0.9, 0.0, 0.0, 13.0)), looks=(Appearance(),) * 5)
+    glow = find_glow(drawn.lettering(), 1.0)
+    assert glow is not None
+    assert (glow.dx, glow.dy) == (0.0, 0.0)
+    assert glow.blur == pytest.approx(13.0, abs=4.0)
+    wanted = (np.array(color) > 128).tolist()
+    assert [value > 128 for value in glow.color] == wanted
+
+
+def test_neither_a_shadow_nor_bare_letters_glow() -> None:
+    assert find_glow(Drawn.of(PLAIN).lettering(), 1.0) is None
+    assert find_glow(Drawn.of(replace(PLAIN, shadow=Shadow((0, 0, 0), 0.7, 3.0, 3.0, 0.0))).lettering(), 1.0) is None
+    assert find_glow(Drawn.of(replace(PLAIN, shadow=Shadow((0, 0, 0), 0.8, 0.0, 0.0, 9.0))).lettering(), 1.0) is None
 
 
 def test_a_shadow_is_found_on_its_side() -> None:
@@ -134,11 +168,60 @@ def test_a_shadow_is_found_on_its_side() -> None:
     assert shadow.opacity > 0.4
 
 
-def test_what_shines_through_tells_the_opacity() -> None:
-    lettering = Drawn.of(replace(PLAIN, opacity=0.6), looks=(Appearance(),) * 5).lettering()
-    opacity, fill = find_opacity(lettering, find_fill(lettering, WHITE), 0.0)
-    assert opacity == pytest.approx(0.6, abs=0.15)
-    assert min(rgb(fill)) > 215
+@pytest.mark.parametrize("opacity", [0.6, 0.8])
+@pytest.mark.parametrize("fill", [(255, 255, 255), (250, 210, 40)])
+def test_what_shines_through_tells_the_opacity(opacity: float, fill: tuple[int, int, int]) -> None:
+    drawn = Drawn.of(replace(PLAIN, fill=fill, opacity=opacity), looks=(Appearance(),) * 5)
+    lettering = drawn.lettering(fill)
+    found = find_translucence(lettering, find_fill(lettering, np.array(fill[::-1], np.float32)), 0.0)
+    assert found is not None
+    assert found.opacity == pytest.approx(opacity, abs=0.08)
+    assert np.abs(np.subtract(rgb(found.fill), fill)).max() < 22
+
+
+def test_a_scene_that_only_flickers_tells_the_opacity_with_the_outline() -> None:
+    # One even colour in each picture: nothing varies along the line, all of it in time.
+    style = replace(PLAIN, opacity=0.7, stroke=Stroke((0, 0, 0), 3.0))
+    laid = SkiaTextDrawer().layout(WORDS, style, (10.0, 40.0, SIZE[0] - 10.0, 110.0), SIZE, max_lines=1)
+    scenes = [np.full((SIZE[1], SIZE[0], 3), level, np.uint8) for level in (60, 95, 130)]
+    pictures = tuple(SkiaTextDrawer().draw(scene, laid) for scene in scenes)
+    line = laid.lines[0]
+    box = (line.x + 3.0, line.baseline - laid.line_top, line.x + line.width - 2.0, line.baseline + 3.0)
+    fit = compared(WORDS, seen_coverage(pictures, WHITE, 36.0), box, 36.0, box)[0]
+    fine = typesetter().fine(WORDS, fit.setting, (SIZE[1], SIZE[0]))
+    lettering = Lettering.of(pictures, fine, fit.setting.size, takes_turns=False)
+    found = find_translucence(lettering, find_fill(lettering, WHITE), 3.0)
+    assert found is not None
+    assert found.opacity == pytest.approx(0.7, abs=0.04)
+    seen = np.full(3, 0.3 * 95.0, np.float32)
+    assert np.abs(found.own(seen)).max() < 8  # the outline is black, too
+
+
+@pytest.mark.parametrize("tilt", [1.4, -2.5])
+def test_letters_that_are_not_quite_level_are_set_at_their_angle(tilt: float) -> None:
+    fit = Drawn.of(replace(PLAIN, rotation=tilt)).fitted()
+    assert np.degrees(fit.setting.tilt) == pytest.approx(tilt, abs=0.25)
+    assert fit.setting.size == pytest.approx(36, rel=0.02)
+    assert fit.agreement > 0.9
+
+
+def test_level_letters_are_not_turned() -> None:
+    assert Drawn.of(PLAIN).fitted().setting.tilt == 0.0
+
+
+def test_letters_of_a_face_that_does_not_ship_are_taken_as_they_are_seen() -> None:
+    drawn = Drawn.of(replace(PLAIN, font="caveat", size=44.0, stroke=Stroke((200, 30, 60), 3.0)))
+    seen = seen_coverage(drawn.pictures, WHITE, 36.0)
+    other = replace(drawn.fitted().setting, face=Face("montserrat", 800), size=30.0)
+    shape = (SIZE[1], SIZE[0])
+    cells = typesetter().fine(WORDS, other, shape)
+    as_drawn = Lettering.of(drawn.pictures, cells, 36.0, takes_turns=False)
+    as_seen = Lettering.of(drawn.pictures, fine_letters(seen, cells, 36.0), 36.0, takes_turns=False)
+    assert as_stroke(find_rim(as_drawn, WHITE)) is None
+    stroke = as_stroke(find_rim(as_seen, find_fill(as_seen, WHITE)))
+    assert stroke is not None
+    assert stroke.width == pytest.approx(3.0, abs=1.2)
+    assert np.abs(np.subtract(stroke.color, (200, 30, 60))).max() < 40
 
 
 @pytest.mark.parametrize("radius", [3.0, 14.0])

@@ -1,6 +1,6 @@
 """Faces: find, follow, tell apart, and put a persona's face on the on-camera person."""
 
-from recaster.media.faces.analysis import FaceAnalysis, FaceTrack, analyse_faces
+from recaster.media.faces.analysis import FaceAnalysis, FaceFinder, FaceTrack, analyse_faces
 from recaster.media.faces.generator import FaceGenerator, FaceView, GeneratedFace, GeneratorSession
 from recaster.media.faces.networks import (
     FaceDetector,
@@ -20,6 +20,7 @@ __all__ = [
     "REACH",
     "FaceAnalysis",
     "FaceDetector",
+    "FaceFinder",
     "FaceGenerator",
     "FaceIdentifier",
     "FaceLandmarker",

@@ -174,6 +174,55 @@ class _Run:
         del self.frames[kept:], self.points[kept:]
 
 
+class FaceFinder:
+    """Is fed every frame of a clip in order; `found` then tells its faces.
+
+    Faces are looked for at every cut and every `DETECT_EVERY` frames, and followed from each frame's points to the next,
+    and back to where they came into the picture since the look before. Who it is is asked again at every look, so that a
+    run cannot slip from one person to another. Runs of one person are joined by likeness, also across cuts. The on-camera
+    person is who is there longest, largest, most central and speaking; a face that does not move in itself (a poster, a
+    photograph) only when there is no other.
+    """
+
+    def __init__(self, facts: VideoFacts, shots: tuple[Shot, ...], models: FaceModels) -> None:
+        self._detector, self._landmarker = FaceDetector(models), FaceLandmarker(models)
+        self._identifier = FaceIdentifier(models)
+        self._facts = facts
+        self._starts = {shot.first_frame for shot in shots}
+        self._ended: list[_Run] = []
+        self._alive: list[_Run] = []
+        self._recent: deque[Frame] = deque(maxlen=DETECT_EVERY)
+
+    def feed(self, frame: Frame) -> None:
+        """Take the next frame."""
+        if frame.index in self._starts:
+            self._ended, self._alive = self._ended + self._alive, []
+            self._recent.clear()
+        going_on: list[_Run] = []
+        for run in self._alive:
+            points, presence = self._landmarker.near(frame.image, run.points[-1])
+            if presence >= LEAST_PRESENCE and not any(_same_place(points, other.points[-1]) for other in going_on):
+                run.frames.append(frame.index)
+                run.points.append(points)
+                going_on.append(run)
+            else:
+                self._ended.append(run)
+        self._alive = going_on
+        if frame.index in self._starts or frame.index % DETECT_EVERY == 0:
+            for box in self._detector.find(frame.image):
+                points, presence = self._landmarker.in_box(frame.image, box)
+                if presence >= LEAST_PRESENCE and not any(_same_place(points, run.points[-1]) for run in self._alive):
+                    run = _Run([frame.index], [points], [], [])
+                    _follow_back(run, self._recent, self._landmarker, [*self._ended, *self._alive])
+                    self._alive.append(run)
+            self._ended, self._alive = _asked_again(frame, self._alive, self._ended, self._identifier)
+        self._recent.append(frame)
+
+    def found(self) -> FaceAnalysis:
+        """All faces of the clip, once its last frame was fed."""
+        return _judged(self._ended + self._alive, self._facts)
+
+
 def analyse_faces(
     path: Path,
     facts: VideoFacts,
@@ -183,47 +232,17 @@ def analyse_faces(
     *,
     frames: FrameReader = read_frames,
 ) -> FaceAnalysis:
-    """Find, follow and tell apart the faces of a clip.
-
-    Faces are looked for at every cut and every `DETECT_EVERY` frames, and followed from each frame's points to the next,
-    and back to where they came into the picture since the look before. Who it is is asked again at every look, so that a run cannot slip from one person to another. Runs of one person
-    are joined by likeness, also across cuts. The on-camera person is who is there longest, largest, most central and
-    speaking; a face that does not move in itself (a poster, a photograph) only when there is no other.
+    """Find, follow and tell apart the faces of a clip; see `FaceFinder`.
 
     Raises:
         MediaInvalid: the clip cannot be decoded.
         Cancelled: `progress` did.
     """
-    detector, landmarker, identifier = FaceDetector(models), FaceLandmarker(models), FaceIdentifier(models)
-    starts = {shot.first_frame for shot in shots}
-    ended: list[_Run] = []
-    alive: list[_Run] = []
-    recent: deque[Frame] = deque(maxlen=DETECT_EVERY)
+    finder = FaceFinder(facts, shots, models)
     for frame in frames(path):
-        if frame.index in starts:
-            ended, alive = ended + alive, []
-            recent.clear()
-        going_on: list[_Run] = []
-        for run in alive:
-            points, presence = landmarker.near(frame.image, run.points[-1])
-            if presence >= LEAST_PRESENCE and not any(_same_place(points, other.points[-1]) for other in going_on):
-                run.frames.append(frame.index)
-                run.points.append(points)
-                going_on.append(run)
-            else:
-                ended.append(run)
-        alive = going_on
-        if frame.index in starts or frame.index % DETECT_EVERY == 0:
-            for box in detector.find(frame.image):
-                points, presence = landmarker.in_box(frame.image, box)
-                if presence >= LEAST_PRESENCE and not any(_same_place(points, run.points[-1]) for run in alive):
-                    run = _Run([frame.index], [points], [], [])
-                    _follow_back(run, recent, landmarker, [*ended, *alive])
-                    alive.append(run)
-            ended, alive = _asked_again(frame, alive, ended, identifier)
-        recent.append(frame)
+        finder.feed(frame)
         progress(frame.index + 1, facts.frame_count)
-    return _judged(ended + alive, facts)
+    return finder.found()
 
 
 def _follow_back(run: _Run, recent: Iterable[Frame], landmarker: FaceLandmarker, others: list[_Run]) -> None:

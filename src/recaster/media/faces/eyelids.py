@@ -7,7 +7,9 @@ picture of closed eyes, or, without one, made of the skin around its eyes and th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -16,8 +18,10 @@ from numpy.typing import NDArray
 from recaster.media.faces.contours import EYES, LOWER_LIDS, UPPER_LIDS
 from recaster.media.faces.light import filled_texels, luma
 from recaster.media.faces.mesh import Plane, extended, face_mesh
-from recaster.media.faces.persona import Persona, Reference
 from recaster.media.video import Image
+
+if TYPE_CHECKING:
+    from recaster.media.faces.persona import Reference
 
 ROWS, COLUMNS = 24, 32
 """Of an eye's small picture; its upper half of a height and lower half of a height are lids."""
@@ -28,11 +32,12 @@ _SEARCH = (slice(3, 22), slice(2, 30))
 """Where it is looked for: a gaze moves it."""
 _USUALLY_OPEN = 80
 """Percentile of openness that counts as open."""
-_OPEN, _CLOSED = 0.84, 0.5
-"""Share of its usual look at which an eye begins to close and is closed. Measured: open ones of three people 0.87–1.15, closed
-ones 0.2–0.47."""
-_ONE_OPEN = 0.2
-"""By so much one eye may be more open than both are on average without being a wink."""
+_OPEN = 0.88
+"""Share of its usual look from which on an eye closes. Measured: open ones of three people 0.87–1.15."""
+_CLOSED, _CLOSED_MARGIN = (0.2, 0.5), 0.03
+"""Bounds of the share at which it is closed, which is the clip's least and a little. Measured: 0.2–0.47."""
+_WINK = 0.35
+"""By so much less an eye shows of its usual look than one that is open when it is closed alone."""
 _LEAST_CONTRAST = 0.05
 _CLOSED_PICTURE, _CLOSED_READING = 0.62, 0.8
 """Share of the neutral picture's look of the eyes and of its opening by landmarks below which a picture shows closed eyes: light
@@ -98,9 +103,11 @@ def closed_eyes(
         return np.zeros((len(pictures), 2), np.float32)
     trust = widths**2 / np.maximum((widths**2).sum(axis=1, keepdims=True), 1e-6)
     both = (usual * trust).sum(axis=1, keepdims=True)
-    # One eye may be shaded or turned away and show little of a change; only a clear difference is a wink.
-    own = np.maximum(np.maximum(both, 0), usual - _ONE_OPEN)
-    return np.asarray(np.clip((_OPEN - own) / (_OPEN - _CLOSED), 0, 1), np.float32)
+    # One eye may be shaded or turned away and show little of a change; only beside a fully open one it winks.
+    winking = (usual.max(axis=1, keepdims=True) > _OPEN) & (np.ptp(usual, axis=1, keepdims=True) > _WINK)
+    own = np.where(winking, usual, both)
+    closed = float(np.clip(both.min() + _CLOSED_MARGIN, *_CLOSED))
+    return np.asarray(np.clip((_OPEN - own) / (_OPEN - closed), 0, 1), np.float32)
 
 
 def _openness(pictures: NDArray[np.uint8], awake: NDArray[np.bool_]) -> NDArray[np.float32] | None:
@@ -120,21 +127,21 @@ def _openness(pictures: NDArray[np.uint8], awake: NDArray[np.bool_]) -> NDArray[
     return np.stack(shares, axis=1).astype(np.float32)
 
 
-def closed_reference(persona: Persona) -> Reference | None:
-    """The persona's picture with the most closed eyes; None when it has none."""
-    pictures = np.stack([eye_pictures(one.image, one.landmarks) for one in persona.references])
+def closed_reference(references: Sequence[Reference]) -> Reference | None:
+    """The picture with the most closed eyes of a persona's, of which the first is the neutral one; None when it has none."""
+    pictures = np.stack([eye_pictures(one.image, one.landmarks) for one in references])
     awake = np.zeros(len(pictures), np.bool_)
     awake[0] = True
     usual = _openness(pictures, awake)
     if usual is None:
         return None
     looks = (usual / np.maximum(usual[0], 1e-3)).mean(axis=1)
-    readings = np.array([one.expression[4] for one in persona.references])
+    readings = np.array([one.expression[4] for one in references])
     readings = readings / max(float(readings[0]), 1e-3)
     closed = np.flatnonzero((looks < _CLOSED_PICTURE) & (readings < _CLOSED_READING))
     if closed.size == 0:
         return None
-    return persona.references[int(closed[np.argmin((looks * readings)[closed])])]
+    return references[int(closed[np.argmin((looks * readings)[closed])])]
 
 
 class Eyelids:

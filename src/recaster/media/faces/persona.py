@@ -15,6 +15,7 @@ from PIL import ImageOps
 
 from recaster.errors import InfluencerUnusable
 from recaster.media.faces.archive import write_archive
+from recaster.media.faces.eyelids import closed_reference
 from recaster.media.faces.light import fit_brightness, luma, relight, skin_likeness, skin_texels
 from recaster.media.faces.mesh import Expression, Points, expression, face_mesh, poses_of, unwrapped, yaw_degrees
 from recaster.media.faces.networks import (
@@ -339,7 +340,7 @@ def _missing(references: Sequence[Reference], rejected: Sequence[tuple[str, str]
         wishes.append("A picture with the head turned a little to the left would help.")
     if min(yaws) > -10:
         wishes.append("A picture with the head turned a little to the right would help.")
-    if expressions[:, 4].min() > 0.6 * expressions[0, 4]:
+    if closed_reference(references) is None:
         wishes.append("A picture with closed eyes would help.")
     if expressions[:, 0].max() < 0.15:
         wishes.append("A picture with an open mouth would help.")

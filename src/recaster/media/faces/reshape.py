@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recaster.media.faces.contours import EYES, INNER_LIPS, LIDS, OVAL
+from recaster.media.faces.contours import BROWS, EYES, INNER_LIPS, LIDS, OVAL
 from recaster.media.faces.mesh import Plane, Points, control_points, face_mesh
 from recaster.media.video import Image
 
@@ -17,6 +17,10 @@ DEPTH_SHARE = 0.5
 """How much of the difference in depth is taken; depth from one picture is a guess."""
 REACH = 1.75
 """Where the bend has faded to nothing, as a multiple of the oval."""
+BROW_GAIN = 1.15
+"""Measured on 37 pictures of two people: brows move by 1.1–1.2 times what their landmarks do."""
+_BROW_REACH, _BROW_GAP = 0.045, 0.1
+"""Over the layout's side: how far around a brow the skin goes with it, and the breadth of the passage between both brows."""
 _STILL_RINGS = (1.5, 1.85)
 _HELD_REACH = 0.06
 """Over the layout's side."""
@@ -41,14 +45,13 @@ def shape_offsets(neutral: Points, persona: Points, share: float) -> NDArray[np.
     return np.asarray(offsets, np.float32)
 
 
-def held_landmarks(hidden: NDArray[np.uint8], glasses: bool) -> NDArray[np.float32]:
+def held_landmarks(hidden: NDArray[np.uint8]) -> NDArray[np.float32]:
     """How far each landmark must stay where it is in each row, 0–1, (n, 468), falling smoothly around what stands in front.
 
-    What stands in front of the face, and glasses on it, would bend with the face behind it.
+    What stands in front of the face would bend with the face behind it.
 
     Args:
         hidden: what stands in front, 0–255, in the layout of the mesh, (n, s, s).
-        glasses: whether glasses are worn.
     """
     layout = face_mesh().layout[:468]
     size = hidden.shape[1]
@@ -58,14 +61,34 @@ def held_landmarks(hidden: NDArray[np.uint8], glasses: bool) -> NDArray[np.float
     for row in np.flatnonzero(hidden.any(axis=(1, 2))):
         wide = cv2.dilate(hidden[row], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
         held[row] = cv2.GaussianBlur(wide, (0, 0), _HELD_REACH * size)[rows, columns] / np.float32(255)
-    if glasses:
-        top, bottom = float(layout[[105, 334], 1].mean()), float(layout[[50, 280], 1].mean())
-        off = np.maximum(np.maximum(top - layout[:, 1], layout[:, 1] - bottom), 0)
-        held = np.maximum(held, np.exp(-((off / _HELD_REACH) ** 2)).astype(np.float32))
     # What is moved as a whole is held as a whole.
     for group in (*(list(eye) + list(lids) for eye, lids in zip(EYES, LIDS, strict=True)), list(INNER_LIPS)):
         held[:, group] = held[:, group].max(axis=1, keepdims=True)
     return held
+
+
+def brow_offsets(shapes: NDArray[np.float32], neutral: Points) -> NDArray[np.float32]:
+    """What must be added to the landmarks so that brows move as far as they really do, in the shape's frame, (n, 468, 3).
+
+    The landmark network reads `1 / BROW_GAIN` of a brow's movement. Forehead and lids follow more the nearer they are; both
+    ends of a brow and its middle move by one amount, for a crooked brow is a misreading more often than a gesture.
+
+    Args:
+        shapes: faces in the frame of the mean shape, (n, 468, 3).
+        neutral: the same face at rest.
+    """
+    layout = face_mesh().layout[:468]
+    offsets = np.zeros_like(shapes)
+    for brow, side in zip(BROWS, (-1.0, 1.0), strict=True):
+        raised = (shapes - neutral)[:, list(brow), 1].mean(axis=1)
+        away = np.linalg.norm(layout[:, None] - layout[list(brow)][None], axis=-1).min(axis=1)
+        share = np.exp(-((away / _BROW_REACH) ** 2))
+        # Each brow moves its own half; between them both do, half and half.
+        across = np.clip(0.5 + side * (layout[:, 0] - 0.5) / _BROW_GAP, 0, 1)
+        offsets[:, :, 1] += (BROW_GAIN - 1) * raised[:, None] * (share * across)[None]
+    for eye in EYES:
+        offsets[:, list(eye)] = 0
+    return offsets
 
 
 class Reshaper:
@@ -74,13 +97,20 @@ class Reshaper:
     def __init__(self) -> None:
         self._controls = control_points(_CONTROL_POINTS)
 
-    def bend(self, image: Image, points: Points, target: Points) -> Image:
+    def bend(self, image: Image, points: Points, target: Points, outline: Points | None = None) -> Image:
         """Move the picture under `points` to `target`; beyond `REACH` times the oval every pixel stays the same.
 
         A thin-plate spline (Bookstein 1989) from target to source over control points and two rings that stay where they
         are, worked out on a coarse grid.
+
+        Args:
+            image: BGR.
+            points: landmarks in its pixels, (468, 3).
+            target: where they are to be.
+            outline: whose oval that is: the face at rest in its pose, for example, as a thing before the chin may pull
+                landmarks far out; `target`'s own unless given.
         """
-        oval = target[list(OVAL), :2]
+        oval = (target if outline is None else outline)[list(OVAL), :2]
         centre = oval.mean(axis=0)
         rings = np.concatenate([centre + (oval[::3] - centre) * ring for ring in _STILL_RINGS])
         known = np.concatenate([target[self._controls, :2], rings]).astype(np.float64)

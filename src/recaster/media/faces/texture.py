@@ -50,11 +50,15 @@ LEAST_CONTRAST, FREE_CONTRAST = 0.5, 1.65
 """The persona's brows may be so much darker against skin than the source's are, and are never weakened further than to the
 least share."""
 PLAIN_FROM = (0.76, 0.84)
-"""Shares of the outline, sideways and up, from which outwards the persona's skin keeps only what is finer than `PORES` of
-the side and weaker than `MOST_PORES` levels."""
-PORES, MOST_PORES = 0.008, 5.0
+"""Shares of the outline, sideways and up, from which outwards the persona's skin differs from its broad shade by no more than
+`MOST_STRUCTURE` levels."""
+MOST_STRUCTURE = 17.0
+PORES = 0.008
+"""Spread over the side below which detail is pores."""
 FOLD = 2.0
 """Energy of the finest detail over the neutral picture's from which on it is a fold."""
+LIP_REACH = (1.08, 1.2)
+"""Over the outer lips: what all expressions show of the neutral picture's lips."""
 SKIN_BREADTH = 0.4
 """Power that makes likeness to skin more generous: light on one side of a face is of another colour than on the other."""
 LIGHT_SMOOTHING_SECONDS = 0.09
@@ -87,7 +91,7 @@ class TextureSession:
         weights = weights[:, :, shown]
         self._weights = weights / weights.sum(axis=2, keepdims=True)
         kept = [persona.references[index] for index in shown]
-        asleep = closed_reference(persona)
+        asleep = closed_reference(persona.references)
         pictures = kept if asleep is None else [*kept, asleep]
         evened = _evened(
             [_bare(unwrapped(one.image, one.landmarks, self._side, whole=False, fine=True)) for one in pictures]
@@ -99,7 +103,7 @@ class TextureSession:
         depth = float(np.clip(depth, LEAST_CONTRAST, 1))
         toned = [_softened(without_black(_toned(one, gains), own_black), depth) for one in evened]
         self._lids = Eyelids(toned[0], None if asleep is None else toned[-1])
-        self._textures = [toned[0], *(_with_pores(one, toned[0]) for one in toned[1 : len(kept)])]
+        self._textures = [toned[0], *(_with_lips(_with_pores(one, toned[0]), toned[0]) for one in toned[1 : len(kept)])]
         self._small = np.stack([_reduced(one) for one in self._textures]).astype(np.float32)
         self._own_skin = skin_texels(TEXTURE) * skin_likeness(_reduced(evened[0])) ** SKIN_BREADTH
         self._skin = np.stack([np.round(255 * skin_likeness(one)).astype(np.uint8) for one in face.textures])
@@ -228,19 +232,18 @@ def _bare(texture: Image) -> Image:
 
 
 def _plain_at_border(texture: Image) -> Image:
-    """Take middle detail away towards the outline: a portrait's own side light would be drawn there as lines."""
+    """Bound all structure towards the outline: a portrait's own side light would be drawn there as lines."""
     side = texture.shape[0]
     small = np.asarray(_reduced(texture), np.float32)
     low = low_pass(small, oval_texels(TEXTURE, 1.05), REST_SPREAD * TEXTURE)
     low = np.asarray(cv2.resize(low, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
-    middle = cv2.GaussianBlur(texture, (0, 0), PORES * side).astype(np.float32)
     inside = np.asarray(cv2.GaussianBlur(filled_texels(side, OVAL, PLAIN_FROM), (0, 0), 0.04 * side), np.float32)
     for brow in BROWS:
         own = np.asarray(cv2.GaussianBlur(filled_texels(side, brow, (1.1, 1.3)), (0, 0), 0.01 * side), np.float32)
         inside = np.maximum(inside, own)
-    pores = np.clip(texture - middle, -MOST_PORES, MOST_PORES)
+    kept = np.clip(texture - low, -MOST_STRUCTURE, MOST_STRUCTURE)
     share = inside[..., None]
-    return np.asarray(np.clip(np.round(texture * share + (low + pores) * (1 - share)), 0, 255), np.uint8)
+    return np.asarray(np.clip(np.round(texture * share + (low + kept) * (1 - share)), 0, 255), np.uint8)
 
 
 def _evened(textures: list[Image]) -> list[Image]:
@@ -271,6 +274,17 @@ def _with_pores(texture: Image, first: Image) -> Image:
     share = cv2.GaussianBlur(skin_texels(side), (0, 0), 0.012 * side) * (1 - fold)
     change = cv2.multiply(cv2.subtract(fine[1], fine[0]), cv2.merge([share, share, share]))
     return np.asarray(cv2.add(texture, change, dtype=cv2.CV_8U), np.uint8)
+
+
+def _with_lips(texture: Image, first: Image) -> Image:
+    """Give a texture the lips of the first one.
+
+    Lips of several pictures lie on one another to a pixel or two: mixed, they lose their edges, and a mouth without edges looks
+    less open than it is. Their form follows the landmarks anyway.
+    """
+    side = texture.shape[0]
+    lips = cv2.GaussianBlur(filled_texels(side, OUTER_LIPS, LIP_REACH), (0, 0), 0.012 * side)[..., None]
+    return np.asarray(np.round(first * lips + texture * (1 - lips)), np.uint8)
 
 
 def _bands(bright: Plane) -> list[Plane]:

@@ -60,11 +60,14 @@ def find_active_words(levels: Sequence[LevelLine], extent: Extent) -> ActiveWord
     # Something vivid in the scene stays where it is; the active word does not. A box around letters is no scenery.
     if not spans or (not boxed and float(np.ptp([span[0] for span in spans])) < 0.5 * extent.height):
         return None
+    near = 0.6 * extent.height
     borders = {
         float(place)
         for start, stop, *_ in spans
-        for place in (start, stop)
+        for place, others in ((start, [span[1] for span in spans]), (stop, [span[0] for span in spans]))
         if extent.left + 0.3 * extent.height < place < extent.right - 0.3 * extent.height
+        # Where one word stops standing out, the next begins; what a colour only ends at may be the scene.
+        and (boxed or any(abs(place - other) < near for other in others))
     }
     if not boxed and not any(_others_differ(level, extent, span) for level, span in known):
         return None
@@ -94,7 +97,8 @@ def _color_beside(level: LevelLine, extent: Extent, span: _Span) -> NDArray[np.f
 def _letters_wear_it(known: Sequence[tuple[LevelLine, _Span]], extent: Extent) -> bool:
     """Whether what is vivid in one picture has the colour of the other words in those in which another word stands out.
 
-    A lawn that moves behind the letters is vivid between them, and stays lawn.
+    A lawn that moves behind the letters is vivid between them, and stays lawn. Where no other word ever stands out the
+    whole line has that colour, and a part of it was lost in the scene.
     """
     shares = []
     for level, (start, stop, _, color) in known:
@@ -106,7 +110,7 @@ def _letters_wear_it(known: Sequence[tuple[LevelLine, _Span]], extent: Extent) -
                 continue
             seen = other.picture[place][vivid].astype(np.float32)
             shares.append(float((np.linalg.norm(seen - plain, axis=1) < 1.5 * _SAME).mean()))
-    return not shares or float(np.median(shares)) > _LEAST_WORN
+    return bool(shares) and float(np.median(shares)) > _LEAST_WORN
 
 
 def _vivid_span(level: LevelLine, extent: Extent) -> _Span | None:

@@ -183,5 +183,7 @@ def find_offset(
 
 def _edge_picture(luma: Luma) -> NDArray[np.float32]:
     """Sum of the gradient's two limited magnitudes."""
-    across, down = (cv2.absdiff(cv2.Sobel(luma, cv2.CV_16S, x, 1 - x, ksize=3), 0.0) for x in (1, 0))
-    return np.asarray(cv2.add(cv2.min(across, _LIMIT), cv2.min(down, _LIMIT)), np.float32)
+    across, down = (
+        np.minimum(np.abs(cv2.Sobel(luma, cv2.CV_16S, x, 1 - x, ksize=3)), np.int16(_LIMIT)) for x in (1, 0)
+    )
+    return np.asarray(cv2.add(across, down), np.float32)

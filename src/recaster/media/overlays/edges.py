@@ -25,7 +25,7 @@ _CHANGED = 40
 """Difference of brightness (0–255) from the last look that makes an edge a new one."""
 _STILL = 14
 """Difference of brightness (0–255) over three frames up to which an edge stands still: one that moves sweeps over more."""
-_TILE = 16
+TILE = 16
 """Side of the watch's tiles in half-size pixels."""
 _TILE_EDGES = 22
 """New hard pixels that make a tile worth a look."""
@@ -46,10 +46,9 @@ class EdgeWatch:
         self._active: NDArray[np.bool_] | None = None
         self._settled: NDArray[np.uint8] | None = None
 
-    def feed(self, luma: Luma, index: int) -> list[Region]:
-        """Take the next frame and return the regions that are worth a look now."""
-        half = cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        hard = edges_of(np.asarray(half, np.uint8), _HARD)
+    def feed(self, half: Luma, index: int, size: tuple[int, int]) -> list[Region]:
+        """Take the next frame at half its (height, width) `size` and return the regions that are worth a look now."""
+        hard = edges_of(half, _HARD)
         stable = hard
         for earlier, before in self._recent:
             stable = np.asarray(cv2.bitwise_and(stable, earlier), np.uint8)
@@ -57,13 +56,11 @@ class EdgeWatch:
             stable = np.asarray(cv2.bitwise_and(stable, moved), np.uint8)
         complete = len(self._recent) == self._recent.maxlen
         # What has come since then has not stood long enough to call: it must stay new, whether or not it is looked at.
-        self._settled = self._recent[0][1] if complete else np.asarray(half, np.uint8)
-        self._recent.append(
-            (np.asarray(cv2.dilate(hard, np.ones((3, 3), np.uint8)), np.uint8), np.asarray(half, np.uint8))
-        )
+        self._settled = self._recent[0][1] if complete else half
+        self._recent.append((np.asarray(cv2.dilate(hard, np.ones((3, 3), np.uint8)), np.uint8), half))
         if self._known is None or self._looked is None or self._pause is None:
             self._known = self._settled.copy()
-            rows, columns = -(-hard.shape[0] // _TILE), -(-hard.shape[1] // _TILE)
+            rows, columns = -(-hard.shape[0] // TILE), -(-hard.shape[1] // TILE)
             self._looked = np.full((rows, columns), -99, np.int32)
             self._pause = np.full((rows, columns), _SHORTEST_PAUSE, np.int32)
             self._active = np.zeros((rows, columns), np.bool_)
@@ -73,7 +70,7 @@ class EdgeWatch:
         changed = cv2.threshold(cv2.absdiff(half, self._known), _CHANGED, 255, cv2.THRESH_BINARY)[1]
         counts = tile_sums(np.asarray(cv2.bitwise_and(stable, changed), np.uint8))
         self._active = (counts >= _TILE_EDGES) & (index - self._looked >= self._pause)
-        return busy_regions(self._active, luma.shape)
+        return busy_regions(self._active, size)
 
     def looked(self, region: Region, index: int, texts: Sequence[Box] = (), *, called: bool = True) -> None:
         """Take note that a region was looked at in the frame that was fed last.
@@ -86,12 +83,12 @@ class EdgeWatch:
         left, top, right, bottom = region
         part = slice(top // 2, -(-bottom // 2)), slice(left // 2, -(-right // 2))
         self._known[part] = self._settled[part]
-        tiles = slice(top // 2 // _TILE, -(-bottom // 2 // _TILE)), slice(left // 2 // _TILE, -(-right // 2 // _TILE))
+        tiles = slice(top // 2 // TILE, -(-bottom // 2 // TILE)), slice(left // 2 // TILE, -(-right // 2 // TILE))
         self._looked[tiles] = index
         if called and self._active is not None:
             waiting = self._active[tiles]
             self._pause[tiles][waiting] = np.minimum(2 * self._pause[tiles][waiting], _LONGEST_PAUSE)
-        side = 2 * _TILE
+        side = 2 * TILE
         for x0, y0, x1, y1 in texts:
             self._pause[int(y0) // side : int(y1) // side + 1, int(x0) // side : int(x1) // side + 1] = _SHORTEST_PAUSE
 
@@ -99,7 +96,7 @@ class EdgeWatch:
         """Small clusters of calling tiles in a region where no text was found."""
         if self._active is None:
             return []
-        side = 2 * _TILE
+        side = 2 * TILE
         calling = np.zeros(self._active.shape, np.uint8)
         tiles = slice(region[1] // side, -(-region[3] // side)), slice(region[0] // side, -(-region[2] // side))
         calling[tiles] = self._active[tiles]
@@ -119,26 +116,36 @@ class EdgeWatch:
         ]
 
 
+def halved(luma: Luma) -> Luma:
+    """A picture at half its size."""
+    return np.asarray(cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def edges_of(half: NDArray[np.uint8] | NDArray[np.int16], least: int) -> NDArray[np.uint8]:
     """255 where a picture of half the size, or a difference of two, has a Sobel response, summed over both ways, above `least`."""
+    return np.asarray(cv2.threshold(edge_strength(half), least // 2, 255, cv2.THRESH_BINARY)[1], np.uint8)
+
+
+def edge_strength(half: NDArray[np.uint8] | NDArray[np.int16]) -> NDArray[np.uint8]:
+    """Half the Sobel response, summed over both ways, up to 255."""
     across = cv2.convertScaleAbs(cv2.Sobel(half, cv2.CV_16S, 1, 0, ksize=3), alpha=0.5)
     down = cv2.convertScaleAbs(cv2.Sobel(half, cv2.CV_16S, 0, 1, ksize=3), alpha=0.5)
-    return np.asarray(cv2.threshold(cv2.add(across, down), least // 2, 255, cv2.THRESH_BINARY)[1], np.uint8)
+    return np.asarray(cv2.add(across, down), np.uint8)
 
 
 def tile_sums(mask: NDArray[np.uint8]) -> NDArray[np.int32]:
     """How many pixels of a mask at half size each tile has."""
-    shape = (-(-mask.shape[0] // _TILE), -(-mask.shape[1] // _TILE))
-    padded = np.zeros((shape[0] * _TILE, shape[1] * _TILE), np.uint8)
+    shape = (-(-mask.shape[0] // TILE), -(-mask.shape[1] // TILE))
+    padded = np.zeros((shape[0] * TILE, shape[1] * TILE), np.uint8)
     padded[: mask.shape[0], : mask.shape[1]] = mask
-    sums = cv2.resize((padded > 0).astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) * _TILE * _TILE
+    sums = cv2.resize((padded > 0).astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) * TILE * TILE
     return np.rint(sums).astype(np.int32)
 
 
 def busy_regions(active: NDArray[np.bool_], shape: tuple[int, int]) -> list[Region]:
     """Boxes around tiles in a picture of (height, width) `shape`, with room for the rest of a line of text around them."""
     height, width = shape
-    side = 2 * _TILE
+    side = 2 * TILE
     regions: list[Region] = []
     rows = np.flatnonzero(active.any(axis=1))
     for group in np.split(rows, np.flatnonzero(np.diff(rows) > 3) + 1) if len(rows) else []:

@@ -22,13 +22,27 @@ from recaster.media.overlays.letters import Color, Extent, LevelLine
 from recaster.media.video.model import Image
 
 _SIDE = 20
-_COARSE = 5
-_SHORTLIST = 40
+_COARSE = 10
+_SHORTLIST = 60
+_CLOSELY = 12
+"""Of the shortlist, whose places are looked at closely."""
 _DRAWN = 36
-_MOST_DIFFERENCE = 40.0
-"""Root mean square difference (0–255) from a template up to which it is that emoji."""
-_MOST_DIFFERENCE_ON_SCENE = 34.0
+_MOST_DIFFERENCE = 60.0
+"""Root mean square difference (0–255) from a template up to which it may be that emoji."""
+_MOST_DIFFERENCE_ON_SCENE = 36.0
 """The same where no slab tells what is emoji and what is scene."""
+_DISTINCT = 0.95
+"""Of the difference from the next emoji of another look, up to which an emoji is told from it."""
+_MOST_UNEXPLAINED = 0.85
+"""Share of what varies in its place that an emoji may leave unexplained."""
+_LEAST_VARIETY = 20.0
+"""Standard deviation (0–255) that every place is taken to have."""
+_ANOTHER_LOOK = 30.0
+"""Difference of two templates from which they do not look alike."""
+_ON_SLAB = 50.0
+"""Distance of two colours (0–441) from which a pixel beside the letters is not the slab's."""
+_LEAST_SEEN = 0.6
+"""Share of an emoji that has to be seen on a slab."""
 _AROUND = 0.5
 """Weight of the pixels around an emoji against those of it."""
 _LEAST_CONTRAST = 22.0
@@ -69,6 +83,24 @@ class _Templates:
         return _Templates(
             tuple(self.characters[member] for member in members), self.alpha[members], self.color[:, members]
         )
+
+    def most_like(self, crops: Field) -> tuple[int, int, float, bool]:
+        """Which crop is most like which template (indices), how unlike they are, and whether it is told from others.
+
+        Emoji that look alike, like the faces of clocks, need not be told from each other.
+        """
+        difference = self.differences(crops)
+        # A picture of a few lines is hardly unlike any even part of a scene: what counts is how much of what is seen
+        # there a template explains.
+        unexplained = difference / np.maximum(_variety(crops), _LEAST_VARIETY)[:, None]
+        row, column = (int(index) for index in np.unravel_index(int(unexplained.argmin()), unexplained.shape))
+        least = unexplained.min(axis=0)
+        alpha, own = self.alpha[column], self.color[:, column]
+        drawn = own * alpha + 128.0 * (1.0 - alpha)
+        others = self.differences(drawn[None].astype(np.float32))[0] > _ANOTHER_LOOK
+        rival = float(least[others].min()) if others.any() else np.inf
+        told = float(least[column]) <= min(_DISTINCT * rival, _MOST_UNEXPLAINED)
+        return row, column, float(difference[row, column]), told
 
     def differences(self, crops: Field) -> Field:
         """How unlike crops, shape (m, 3, side²), and all templates are, root mean square of 0–255, shape (m, n).
@@ -116,7 +148,7 @@ def _walk(level: LevelLine, extent: Extent, em: float, slab: Color | None, way: 
             place = _on_slab(level.picture, edge, centre, em, way, slab)
             if place is None:
                 break
-            best = _match_at(level.picture, place, way)
+            best = _match_at(level.picture, place, way, slab)
             if best is None:
                 x, y, side = place
                 best = SeenEmoji("", x, y, x + side, y + side, 0.5, _end(way))
@@ -164,30 +196,24 @@ def _best_match(picture: Image, edge: float, centre: float, em: float, way: int)
     places, crops = _cut(picture, windows, _COARSE)
     if not places:
         return None
-    difference = _templates(_COARSE).differences(crops)
+    difference = _templates(_COARSE).differences(crops) / np.maximum(_variety(crops), _LEAST_VARIETY)[:, None]
     best_window = difference.argmin(axis=0)
     members = np.argsort(difference.min(axis=0))[:_SHORTLIST]
     chosen = _templates(_SIDE).of(members)
-    best: tuple[float, int, tuple[float, float, float]] | None = None
-    for start in {int(best_window[member]) for member in members}:
-        x, y, side = places[start]
-        nearby = [
-            (x + dx - grow * side / 2, y + dy - grow * side / 2, side * (1 + grow))
-            for grow in (-0.1, -0.05, 0.0, 0.05, 0.1)
-            for dx in (-3, -2, -1, 0, 1, 2, 3)
-            for dy in (-3, -2, -1, 0, 1, 2, 3)
-        ]
-        fine_places, fine_crops = _cut(picture, nearby, _SIDE)
-        if not fine_places:
-            continue
-        own = np.flatnonzero(best_window[members] == start)
-        fine = chosen.of(own).differences(fine_crops)
-        row, column = np.unravel_index(int(fine.argmin()), fine.shape)
-        if best is None or fine[row, column] < best[0]:
-            best = (float(fine[row, column]), int(own[column]), fine_places[row])
-    if best is None or best[0] > _MOST_DIFFERENCE_ON_SCENE:
+    nearby = dict.fromkeys(
+        (x + dx - grow * side / 2, y + dy - grow * side / 2, side * (1 + grow))
+        for x, y, side in {places[int(best_window[member])] for member in members[:_CLOSELY]}
+        for grow in (-0.1, -0.05, 0.0, 0.05, 0.1)
+        for dx in (-3, -1.5, 0, 1.5, 3)
+        for dy in (-3, -1.5, 0, 1.5, 3)
+    )
+    fine_places, fine_crops = _cut(picture, list(nearby), _SIDE)
+    if not fine_places:
         return None
-    error, member, (x, y, side) = best
+    row, member, error, distinct = chosen.most_like(fine_crops)
+    if error > _MOST_DIFFERENCE_ON_SCENE or not distinct:
+        return None
+    x, y, side = fine_places[row]
     if _stands_out(picture, chosen.alpha[member].reshape(_SIDE, _SIDE), (x, y, side)) < _LEAST_CONTRAST:
         return None
     inner = _MARGIN / _SIDE * side
@@ -211,14 +237,14 @@ def _on_slab(
     start, stop = max(0, start), min(picture.shape[1], stop)
     if stop - start < 0.6 * em or bottom - top < 0.6 * em:
         return None
-    apart = np.linalg.norm(picture[top:bottom, start:stop].astype(np.float32) - slab, axis=2) > 50
+    apart = np.linalg.norm(picture[top:bottom, start:stop].astype(np.float32) - slab, axis=2) > _ON_SLAB
     # Seen from the letters outwards, so that both sides are worked out alike.
     apart = apart if way > 0 else apart[:, ::-1]
     begin = _first(apart[round(0.5 * em) : -round(0.5 * em)].any(axis=0))
     if begin > 0.6 * em:
         return None
-    # Above and below, the slab ends where the blank beside the letters does.
-    first, last = _run_around_middle(~apart[:, : max(1, begin // 2)].any(axis=1))
+    # Above and below, the slab ends where the blankest column does: others hold letters, emoji or their soft edges.
+    first, last = max((_run_around_middle(~column) for column in apart.T), key=lambda run: run[1] - run[0])
     busy = apart[first:last].any(axis=0)
     begin = _first(busy)
     gaps = np.flatnonzero(~busy[begin + round(0.5 * em) :])
@@ -248,14 +274,14 @@ def _run_around_middle(rows: NDArray[np.bool_]) -> tuple[int, int]:
     return (int(above[-1]) + 1 if len(above) else 0, middle + int(below[0]) if len(below) else len(rows))
 
 
-def _match_at(picture: Image, place: tuple[float, float, float], way: int) -> SeenEmoji | None:
-    """The emoji whose picture fills a known square."""
+def _match_at(picture: Image, place: tuple[float, float, float], way: int, slab: Color) -> SeenEmoji | None:
+    """The emoji whose picture fills a known square on a slab of that colour (BGR)."""
     x, y, side = place
     windows = [
         (x + dx - grow * side / 2, y + dy - grow * side / 2, side * (1 + grow))
-        for grow in (-0.04, 0.0, 0.04, 0.08)
-        for dx in (-1, 0, 1)
-        for dy in (-1, 0, 1)
+        for grow in (-0.08, -0.04, 0.0, 0.04, 0.08, 0.12)
+        for dx in (-2, -1, 0, 1, 2)
+        for dy in (-2, -1, 0, 1, 2)
     ]
     scale = _SIDE / (_SIDE - 2 * _MARGIN)
     places, crops = _cut(
@@ -266,10 +292,15 @@ def _match_at(picture: Image, place: tuple[float, float, float], way: int) -> Se
     if not places:
         return None
     templates = _templates(_SIDE)
-    difference = templates.differences(crops)
-    row, column = np.unravel_index(int(difference.argmin()), difference.shape)
-    error = float(difference[row, column])
-    if error > _MOST_DIFFERENCE:
+    row, column, error, distinct = templates.most_like(crops)
+    if error > _MOST_DIFFERENCE or not distinct:
+        return None
+    # As much of the picture has to differ from the slab as the template says: a few lines are no full moon.
+    alpha, own, seen = templates.alpha[column], templates.color[:, column], crops[row]
+    expected, found = (
+        float(alpha[np.linalg.norm(colors - slab[:, None], axis=0) > _ON_SLAB].sum()) for colors in (own, seen)
+    )
+    if found < _LEAST_SEEN * expected:
         return None
     return SeenEmoji(
         templates.characters[column], x, y, x + side, y + side, 1.0 - 0.5 * error / _MOST_DIFFERENCE, _end(way)
@@ -304,6 +335,11 @@ def _stands_out(picture: Image, alpha: Field, place: tuple[float, float, float])
     if not inside.any() or inside.all():
         return 0.0
     return float(np.linalg.norm(part[inside].mean(axis=0) - part[~inside].mean(axis=0)))
+
+
+def _variety(crops: Field) -> Field:
+    """Standard deviation of the colours within each crop, shape (m, 3, side²)."""
+    return np.asarray(np.sqrt(crops.var(axis=2).mean(axis=1)), np.float32)
 
 
 def _planes(crops: Field) -> Field:

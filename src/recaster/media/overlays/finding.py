@@ -63,7 +63,11 @@ class FoundLine:
     appearances: list[Contours]
     """Patterns at the first sighting's place: more than one where words change their look."""
     kept: list[Sighting] = field(default_factory=list)
+    in_frames: list[Sighting] = field(default_factory=list)
+    """Sightings in single frames, for their colours, where `kept` holds what stands still in several."""
     moves: bool = False
+    grows: bool = False
+    """Whether it was seen smaller at the same place a few frames before."""
     certain: bool = True
     """Whether its words could be read at first sight."""
     clear: Image | None = None
@@ -132,10 +136,10 @@ class LineFinder:
         self._alive: list[FoundLine] = []
         self.lines: list[FoundLine] = []
 
-    def feed(self, frame: Frame, luma: Luma) -> None:
-        """Take the next frame and its brightness."""
-        regions = self._watch.feed(luma, frame.index)
+    def feed(self, frame: Frame, luma: Luma, half: Luma) -> None:
+        """Take the next frame and its brightness, whole and at half its size."""
         height, width = luma.shape
+        regions = self._watch.feed(half, frame.index, (height, width))
         whole = (0, 0, width, height)
         if self._is_sampled(frame.index):
             side = self._fine_side if frame.index in self._shot_starts else self._side
@@ -169,20 +173,18 @@ class LineFinder:
         for last in (False, True):
             seen = self._detector.detect(image[top:bottom, left:right], scale)
             found = [DetectedLine(shifted(one.quad, left, top), one.score) for one in seen]
-            above = [one for one in found if top > 0 and one.quad[:, 1].min() <= top + 2]
-            below = [one for one in found if bottom < height and one.quad[:, 1].max() >= bottom - 2]
-            aside = [
-                one
-                for one in found
-                if (left > 0 and one.quad[:, 0].min() <= left + 2)
-                or (right < width and one.quad[:, 0].max() >= right - 2)
-            ]
-            cut = {id(one) for one in (*above, *below, *aside)}
-            if last or not cut:
+            boxes = [bounds(one.quad) for one in found]
+            above = [top > 0 and box[1] <= top + 2 for box in boxes]
+            below = [bottom < height and box[3] >= bottom - 2 for box in boxes]
+            before = [left > 0 and box[0] <= left + 2 for box in boxes]
+            after = [right < width and box[2] >= right - 2 for box in boxes]
+            cut = [any(sides) for sides in zip(above, below, before, after, strict=True)]
+            if last or not any(cut):
                 break
-            top, bottom = max(0, top - 80 * bool(above)), min(height, bottom + 80 * bool(below))
-            left, right = (0, width) if aside else (left, right)
-        return [one for one in found if id(one) not in cut], (left, top, right, bottom)
+            top, bottom = max(0, top - 80 * any(above)), min(height, bottom + 80 * any(below))
+            left, right = (0, width) if any(before) or any(after) else (left, right)
+        whole = [one for one, is_cut in zip(found, cut, strict=True) if not is_cut]
+        return whole, (left, top, right, bottom)
 
     def _link(self, frame: Frame, luma: Luma, found: Iterable[DetectedLine], region: Region) -> None:
         """Give the sightings of one look at a region of a frame to lines, known or new."""

@@ -1,7 +1,7 @@
-"""The colours of set words: fill and its opacity, outline, shadow, and the word that is being said.
+"""The colours of set words: fill, outline, shadow, and the word that is being said.
 
 The letters' exact places are known (see `typesetting`): what is asked is which colours the pictures of a line have on the
-letters, around them and beside them. Slabs are measured in `backing`.
+letters, around them and beside them. How much shines through them is told in `opacity`, slabs are measured in `backing`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from recaster.media.video.model import Image
 
 Bits = NDArray[np.bool_]
 
-_ALIKE = 42.0
+ALIKE = 42.0
 """Distance of two colours (0–441) up to which they are one even colour after encoding."""
-_FEW = 30
+FEW = 30
 _LEAST_OUTLINE = 0.55
 """Share of the pixels around the letters that an outline's colour has at least."""
 _WIDEST_OUTLINE = 0.22
@@ -33,20 +33,16 @@ _LEAST_SHADOW = 0.12
 """Opacity from which a shadow is told from the scene's own darkness."""
 _LEAST_EXPLAINED = 0.2
 """Share of the brightness differences beside the letters that a shadow has to explain."""
+_FARTHEST_GLOW = 0.4
+"""Of a halo from its letters, in em."""
+_LEAST_GLOW = 30.0
+"""Difference (0–255) that a halo makes where it is full."""
+_LEAST_LIGHT = 90.0
+"""Of the brightest channel of a halo, and between its channels where it is darker than the scene."""
+_LEAST_EXPLAINED_BY_GLOW = 0.5
+"""Share of the colour differences beside the letters that a halo has to explain."""
 _SAMPLED = 4000
 """Pixels beside the letters that are asked for a shadow."""
-_LEAST_VARIETY = 6.0
-"""Standard deviation (0–255) of what is behind letters from which it can be seen to shine through."""
-_LEAST_SLOPE = 0.15
-"""Share of what is behind letters that has to be seen in them."""
-_EVEN = 0.85
-"""Share of the letters' pixels in one colour from which they are most likely opaque."""
-_LEAST_KINSHIP_OF_EVEN = 0.6
-"""The same of letters that are nearly of one colour."""
-_LEAST_KINSHIP = 0.25
-"""Correlation with what is behind them that see-through letters have at least."""
-_CLEAR = 0.9
-"""Opacity from which letters count as opaque: what shines through is then less than the error of the measure."""
 
 
 def rgb(color: Color) -> Rgb:
@@ -85,7 +81,7 @@ class Lettering:
         """The pixels that letters cover whole, or as nearly as thin letters do."""
         for least in (0.98, 0.9, 0.75, 0.55):
             inner = self.coverage > least
-            if int(inner.sum()) >= _FEW:
+            if int(inner.sum()) >= FEW:
                 break
         return np.asarray(inner, np.bool_)
 
@@ -94,8 +90,8 @@ def find_fill(lettering: Lettering, about: Color) -> Color:
     """The colour of the letters, taken as opaque. `about` is the colour by which they were told from their ground."""
     pixels = lettering.pixels(lettering.inner).reshape(-1, 3)
     if lettering.takes_turns:
-        own = pixels[np.linalg.norm(pixels - about, axis=1) < 2 * _ALIKE]
-        pixels = own if len(own) >= _FEW else pixels
+        own = pixels[np.linalg.norm(pixels - about, axis=1) < 2 * ALIKE]
+        pixels = own if len(own) >= FEW else pixels
     return commonest(pixels)[0]
 
 
@@ -117,7 +113,7 @@ def find_rim(lettering: Lettering, fill: Color) -> Rim | None:
         return None
     color, share = commonest(lettering.pixels(first).reshape(-1, 3))
     contrast = float(np.linalg.norm(color - fill))
-    if share < _LEAST_OUTLINE or contrast < 1.2 * _ALIKE:
+    if share < _LEAST_OUTLINE or contrast < 1.2 * ALIKE:
         return None
     middles = np.arange(0.75, farthest, 0.5)
     shares = []
@@ -126,7 +122,7 @@ def find_rim(lettering: Lettering, fill: Color) -> Rim | None:
         if not ring.any():
             break
         away = np.linalg.norm(lettering.pixels(ring) - color, axis=2)
-        shares.append(float((away < _ALIKE).mean()))
+        shares.append(float((away < ALIKE).mean()))
     profile = np.array(shares)
     peak = float(profile[: max(2, len(profile) // 2)].max())
     start = int(profile.argmax()) if profile.argmax() < len(profile) // 2 else 1
@@ -145,81 +141,6 @@ def find_rim(lettering: Lettering, fill: Color) -> Rim | None:
     return Rim(color, width) if width > 0.6 else None
 
 
-def find_opacity(lettering: Lettering, fill: Color, rim: float) -> tuple[float, Color]:
-    """Opacity of the letters and their own colour; 1 and `fill` where nothing is seen to shine through.
-
-    A letter of opacity o turns what is behind it, B, into (1 − o) B + o F: a straight line through pairs of what is
-    behind, guessed from around the letters (beyond `rim` pixels), and what is seen gives both. The guess is imperfect,
-    which flattens the line; how much is measured where nothing covers the scene, a line's height above and below.
-    """
-    inner = lettering.inner
-    seen = lettering.pixels(inner).reshape(-1, 3)
-    if lettering.takes_turns:
-        return 1.0, fill
-    even = float((np.linalg.norm(seen - fill, axis=1) < _ALIKE).mean()) > _EVEN
-    weights = np.asarray(lettering.distance >= rim + 1.5, np.float32)
-    sigma = max(1.5, 0.1 * lettering.em)
-    inner = inner & (cv2.GaussianBlur(weights, (0, 0), sigma) > 0.01)
-    if int(inner.sum()) < _FEW:
-        return 1.0, fill
-    guess = np.stack([_filled(picture, weights, sigma)[inner] for picture in lettering.pictures]).reshape(-1, 3)
-    seen = lettering.pixels(inner).reshape(-1, 3)
-    slope, kinship = _line(guess, seen)
-    related = kinship >= (_LEAST_KINSHIP_OF_EVEN if even else _LEAST_KINSHIP)
-    if float(guess.std(axis=0).mean()) < _LEAST_VARIETY or slope < _LEAST_SLOPE or not related:
-        return 1.0, fill
-    through = slope / max(_trust(lettering, weights, sigma, inner), 0.5)
-    # No paint is brighter than white or darker than black.
-    level, ground = seen.mean(axis=0), guess.mean(axis=0)
-    ends = np.where(level > ground, 255.0, 0.0)
-    through = float(np.clip(min(through, float(((ends - level) / (ends - ground)).min())), 0.0, 0.9))
-    if through < 1.0 - _CLEAR:
-        return 1.0, fill
-    own = (level - through * ground) / (1.0 - through)
-    return round(1.0 - through, 2), np.asarray(np.clip(own, 0, 255), np.float32)
-
-
-def _filled(picture: Image, weights: Field, sigma: float) -> Field:
-    """A picture with what has no weight filled from around it."""
-    room = cv2.GaussianBlur(weights, (0, 0), sigma)
-    kept = cv2.GaussianBlur(picture.astype(np.float32) * weights[..., None], (0, 0), sigma)
-    return np.asarray(kept / np.maximum(room, 1e-4)[..., None], np.float32)
-
-
-def _line(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[float, float]:
-    """Slope, shared by the channels, of y over x by least squares, and the correlation of both."""
-    dx, dy = x - x.mean(axis=0), y - y.mean(axis=0)
-    shared, own, its = float((dx * dy).sum()), float((dx * dx).sum()), float((dy * dy).sum())
-    return shared / max(own, 1e-6), shared / max(float(np.sqrt(own * its)), 1e-6)
-
-
-def _trust(lettering: Lettering, weights: Field, sigma: float, inner: Bits) -> float:
-    """The slope that the same guess has where the scene is seen: holes of the letters' shape, moved up and down."""
-    rows = np.flatnonzero(inner.any(axis=1))
-    height = int(rows[-1] - rows[0] + 1 + 4 * sigma)
-    slopes = []
-    for move in (-height, height):
-        hole, place = _moved(weights == 0, move), _moved(inner, move)
-        free = np.asarray((~hole) & (weights > 0), np.float32)
-        place &= weights > 0
-        if int(place.sum()) < _FEW:
-            continue
-        guesses = [_filled(picture, free, sigma)[place] for picture in lettering.pictures]
-        seen = [picture[place].astype(np.float32) for picture in lettering.pictures]
-        slopes.append(_line(np.concatenate(guesses), np.concatenate(seen))[0])
-    return float(np.median(slopes)) if slopes else 1.0
-
-
-def _moved(bits: Bits, down: int) -> Bits:
-    out = np.zeros_like(bits)
-    if abs(down) < len(bits):
-        if down > 0:
-            out[down:] = bits[:-down]
-        else:
-            out[:down] = bits[-down:]
-    return out
-
-
 def find_shadow(lettering: Lettering, opacity: float) -> Shadow | None:
     """A dark copy of the letters, moved aside: the place at which a darkening explains most of what is beside them."""
     em, cover = lettering.em, lettering.coverage
@@ -232,7 +153,7 @@ def find_shadow(lettering: Lettering, opacity: float) -> Shadow | None:
     room = cv2.GaussianBlur(free, (0, 0), sigma)
     behind = cv2.GaussianBlur(mean * free, (0, 0), sigma) / np.maximum(room, 1e-3)
     use = outside & (room > 0.02) & (behind > 12)
-    if int(use.sum()) < 4 * _FEW:
+    if int(use.sum()) < 4 * FEW:
         return None
     ys, xs = (places[:: max(1, int(use.sum()) // _SAMPLED)] for places in np.nonzero(use))
     darker = 1.0 - mean[ys, xs] / behind[ys, xs]
@@ -260,19 +181,64 @@ def find_shadow(lettering: Lettering, opacity: float) -> Shadow | None:
     return Shadow((0, 0, 0), round(dark, 2), best[2], best[3], round(best[4], 1))
 
 
+def find_glow(lettering: Lettering, opacity: float) -> Shadow | None:
+    """A soft halo of a colour around the letters, as neon has it: the blurred letters that explain most of what differs
+    beside them from what lies farther off.
+
+    A halo of opacity k and colour C adds k s (C − B) to a scene B, where s are the blurred letters. Over an even scene k and
+    C cannot be told apart; the fullest colour that can be is taken then.
+    """
+    em, cover = lettering.em, lettering.coverage
+    # What moves behind the letters, bright for a moment, is none of theirs.
+    usual = np.median(np.stack(lettering.pictures), axis=0).astype(np.float32)
+    reach = _FARTHEST_GLOW * em
+    free = np.asarray(lettering.distance > reach, np.float32)
+    sigma = 0.5 * reach
+    room = cv2.GaussianBlur(free, (0, 0), sigma)
+    behind = cv2.GaussianBlur(usual * free[..., None], (0, 0), sigma) / np.maximum(room, 1e-3)[..., None]
+    use = (lettering.distance > 0.06 * em) & (lettering.distance < reach) & (room > 0.02)
+    if int(use.sum()) < 4 * FEW:
+        return None
+    ys, xs = (places[:: max(1, int(use.sum()) // _SAMPLED)] for places in np.nonzero(use))
+    ground = behind[ys, xs].astype(np.float64)
+    added = usual[ys, xs] - ground
+    total = float((added * added).sum())
+    best: tuple[float, NDArray[np.float64], float] | None = None
+    for blur in (0.16, 0.24, 0.34, 0.46):
+        cast = cv2.GaussianBlur(cover, (0, 0), blur * em / 2)[ys, xs].astype(np.float64)
+        strength = (cast @ added) / max(float(cast @ cast), 1e-6)
+        explained = float(((cast[:, None] * strength) * added).sum()) / max(total, 1e-6)
+        if best is None or explained > best[0]:
+            best = (explained, strength, blur * em)
+    if best is None or best[0] < _LEAST_EXPLAINED_BY_GLOW:
+        return None
+    _, strength, blur = best
+    if float(np.abs(strength).max()) < _LEAST_GLOW:
+        return None
+    level = ground.mean(axis=0)
+    ends = np.where(strength > 0, 255.0 - level, level)
+    share = float(np.clip((np.abs(strength) / np.maximum(ends, 1.0)).max(), 0.05, 0.95))
+    color = np.clip(level + strength / share, 0, 255)
+    if float(color.max()) < _LEAST_LIGHT or not (strength.max() > _LEAST_GLOW or float(np.ptp(color)) > _LEAST_LIGHT):
+        return None  # a plain darkening is a shadow
+    return Shadow(
+        rgb(color.astype(np.float32)), round(min(0.95, share / max(opacity, 0.3)), 2), 0.0, 0.0, round(blur, 1)
+    )
+
+
 def find_active_fill(lettering: Lettering, fill: Color, boxed: Color) -> Rgb | None:
     """The colour that letters take on the box of the word being said (`boxed`, BGR); None where they keep theirs."""
     reach = 2 * round(0.45 * lettering.em) + 1
     found = []
     for picture in lettering.pictures:
-        near = np.linalg.norm(picture.astype(np.float32) - boxed, axis=2) < 1.5 * _ALIKE
+        near = np.linalg.norm(picture.astype(np.float32) - boxed, axis=2) < 1.5 * ALIKE
         box = cv2.morphologyEx(near.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
         found.append(picture[(box > 0) & lettering.inner].astype(np.float32))
     pixels = np.concatenate(found)
-    if len(pixels) < _FEW:
+    if len(pixels) < FEW:
         return None
     color, share = commonest(pixels)
-    if share < 0.4 or float(np.linalg.norm(color - fill)) < 1.5 * _ALIKE:
+    if share < 0.4 or float(np.linalg.norm(color - fill)) < 1.5 * ALIKE:
         return None
     return rgb(color)
 

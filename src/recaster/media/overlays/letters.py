@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -236,6 +236,31 @@ def measure_ink(level: LevelLine, extent: Extent) -> Ink:
     ]
     width = 0.0 if slab is not None else _stroke_width(letters, others, extent)
     return Ink(fill, letters, other if width > 0 else None, width, slab)
+
+
+def inked_rows(extent: Extent, ink: Ink) -> Extent:
+    """The extent drawn in to the rows of the letters' own colour, where hard edges of the scene had made it higher.
+
+    Only pieces about as high as the highest count, and what may be an accent or a tail of theirs.
+    """
+    inside = ink.letters[extent.top : extent.bottom, extent.left : extent.right].astype(np.uint8)
+    pieces = cv2.connectedComponentsWithStats(inside)[2][1:]
+    tops, heights = pieces[:, cv2.CC_STAT_TOP], pieces[:, cv2.CC_STAT_HEIGHT]
+    whole = heights >= 0.55 * float(heights.max(initial=0))
+    if int(whole.sum()) < 2:
+        return extent
+    height = float(heights[whole].max())
+    top, bottom = int(tops[whole].min()), int((tops + heights)[whole].max())
+    near = (pieces[:, cv2.CC_STAT_AREA] >= max(4.0, 0.004 * height**2)) & (tops > top - 0.45 * height)
+    near &= tops + heights < bottom + 0.4 * height
+    if near.any():
+        top, bottom = min(top, int(tops[near].min())), max(bottom, int((tops + heights)[near].max()))
+    rim = round(ink.stroke_width) + 1
+    return replace(
+        extent,
+        top=max(extent.top, extent.top + top - rim),
+        bottom=min(extent.bottom, extent.top + bottom + rim),
+    )
 
 
 def bright_side(level: LevelLine, extent: Extent) -> Color:

@@ -11,6 +11,7 @@ classification (Graves et al., ICML 2006) with best-path decoding for the recogn
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from recaster.media.video.model import Image
 
 _LEAST_GAP = 0.12
 """Probability from which there is a gap between two words, if nothing else is read there."""
+
+_MOST_REMEMBERED = 1000
 
 Quad = NDArray[np.float32]
 """Corners of a line, shape (4, 2), x and y in pixels: top left, top right, bottom right, bottom left in reading
@@ -178,10 +181,24 @@ class LineRecogniser:
             )
         self._alphabet = ["", *listed.splitlines(), " "]
         self._gap = len(self._alphabet) - 1
+        self._known: dict[bytes, ReadText] = {}
 
     def read(self, lines: Sequence[Image]) -> tuple[ReadText, ...]:
-        """Texts of `lines`, each a BGR picture 48 pixels high (see `straighten`), in the same order."""
-        return tuple(self._read_one(line) for line in lines)
+        """Texts of `lines`, each a BGR picture 48 pixels high (see `straighten`), in the same order.
+
+        A line that was sighted once is cut alike for the first look and for the last: one in ten pictures comes twice, and
+        what was read of it is remembered.
+        """
+        return tuple(self._remembered(line) for line in lines)
+
+    def _remembered(self, line: Image) -> ReadText:
+        key = hashlib.blake2b(line.tobytes(), digest_size=16).digest()
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            known = self._known[key] = self._read_one(line)
+        return known
 
     def _read_one(self, line: Image) -> ReadText:
         width = line.shape[1]

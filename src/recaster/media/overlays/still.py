@@ -55,8 +55,16 @@ class StillLayer:
             total.count += one.count
         return total
 
-    def picture(self, gain: float = _GAIN) -> Luma:
-        """What stands still, on middle grey, with `gain` times its contrast."""
+    def picture(self) -> Luma:
+        """What stands still, on middle grey, with raised contrast."""
+        return _on_grey(self._detail(), _GAIN)
+
+    def pictures(self) -> tuple[Luma, Luma]:
+        """What stands still, on middle grey, with raised contrast and with its own."""
+        detail = self._detail()
+        return _on_grey(detail, _GAIN), _on_grey(detail, 1.0)
+
+    def _detail(self) -> NDArray[np.float32]:
         if self._across is None or self._down is None:
             raise AssertionError("nothing was added up yet")
         height, width = self._across.shape
@@ -69,5 +77,8 @@ class StillLayer:
         across = 2 * np.cos(np.pi * np.arange(divergence.shape[1], dtype=np.float32) / divergence.shape[1]) - 2
         down = 2 * np.cos(np.pi * np.arange(divergence.shape[0], dtype=np.float32) / divergence.shape[0]) - 2
         waves /= (across[None] + down[:, None] - _DAMPING).astype(np.float32)
-        detail = cv2.idct(waves)[:height, :width]
-        return np.asarray(np.clip(np.rint(128 + gain * detail), 0, 255), np.uint8)
+        return np.asarray(cv2.idct(waves)[:height, :width], np.float32)
+
+
+def _on_grey(detail: NDArray[np.float32], gain: float) -> Luma:
+    return np.asarray(np.clip(np.rint(128 + gain * detail), 0, 255), np.uint8)

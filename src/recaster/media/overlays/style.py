@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from recaster.media.overlays.active_words import ActiveLook
@@ -20,7 +21,7 @@ from recaster.media.overlays.inking import (
     as_stroke,
     find_active_fill,
     find_fill,
-    find_opacity,
+    find_glow,
     find_rim,
     find_shadow,
     rgb,
@@ -28,6 +29,7 @@ from recaster.media.overlays.inking import (
 from recaster.media.overlays.looks import LineLook
 from recaster.media.overlays.model import Box, Stroke, TextStyle
 from recaster.media.overlays.networks import Quad
+from recaster.media.overlays.opacity import find_translucence
 from recaster.media.overlays.placing import SetLine, alignment, full_box, letters_quad, line_spacing, rotation
 from recaster.media.overlays.tints import BackedLine
 from recaster.media.overlays.typesetting import (
@@ -38,6 +40,7 @@ from recaster.media.overlays.typesetting import (
     Seen,
     Setting,
     compared,
+    fine_letters,
     fitted,
     placed,
     seen_coverage,
@@ -55,6 +58,12 @@ _ENOUGH_LETTERS = 6
 """Letters from which a face is told well."""
 _SEARCHED = 0.9
 """How far around the place of a line its letters are looked for, in em."""
+_ALL_LETTERS = 0.75
+"""Agreement from which the drawn letters, not the seen ones, tell which pixels are all letter."""
+_MOST_CORRECTED = 0.16
+"""Radians by which a level line may have been taken for a tilted one."""
+_AS_GOOD = 0.015
+"""Agreement that does not tell two fits apart."""
 _EXPLAINED = 0.9
 """Agreement from which nothing about the letters is left to explain."""
 
@@ -159,7 +168,10 @@ def _seen(look: LineLook, fill: Color, active: ActiveLook | None) -> Seen:
         boxed = None if active.slab is None else np.array(active.slab[::-1], np.float32)
         part = seen_in_turns(pictures, fill, look.em, boxed)
     seen = Seen(np.zeros((height, width), np.float32), np.ones((height, width), np.bool_))
-    seen.cover[rows, columns], seen.known[rows, columns] = part.cover, part.known
+    known = part.known & look.seen.known[rows, columns]
+    # The mean neither speaks for nor against letters.
+    unknown = float(part.cover[known].mean()) if known.any() else 0.0
+    seen.cover[rows, columns], seen.known[rows, columns] = np.where(known, part.cover, unknown), known
     return seen
 
 
@@ -222,27 +234,25 @@ def _alike(one: _Compared, other: _Compared) -> bool:
 
 
 def _described(one: _Compared, face: Face, frame_size: tuple[int, int]) -> BlockLook:
-    looks, active = one.block.looks, one.block.active
+    active = one.block.active
     lines = _set_lines(one, face)
     leader = lines[one.leader]
     setting = leader.fit.setting
-    shape = looks[one.leader].seen.pictures[0].shape[:2]
-    lettering = Lettering.of(
-        looks[one.leader].seen.pictures,
-        typesetter().fine(leader.look.text, setting, shape),
-        setting.size,
-        takes_turns=active is not None,
-    )
+    lettering = _lettering(one, leader)
     fill = find_fill(lettering, one.fill) if leader.is_set else one.fill
     rim = find_rim(lettering, fill) if leader.is_set else None
-    stroke = as_stroke(rim) if rim is not None else _seen_stroke(leader)
+    stroke = as_stroke(rim) if rim is not None else _seen_stroke(leader, fill)
     slab_color = leader.look.ink.slab if rim is None or stroke is not None else rim.color
     backing = _backing(lines, slab_color, outlined=stroke is not None)
     opacity, shadow = 1.0, None
-    if backing is None and leader.is_exact:
-        opacity, fill = find_opacity(lettering, fill, stroke.width if stroke else 0.0)
     if backing is None and leader.is_set:
-        shadow = find_shadow(lettering, opacity) if stroke is None else None
+        through = find_translucence(lettering, fill, stroke.width if stroke else 0.0)
+        if through is not None:
+            opacity, fill = through.opacity, through.fill
+            if stroke is not None:
+                stroke = replace(stroke, color=rgb(through.own(np.array(stroke.color[::-1], np.float32))))
+        if stroke is None:
+            shadow = find_glow(lettering, opacity) or find_shadow(lettering, opacity)
     style = TextStyle(
         font=setting.face.font,
         weight=setting.face.weight,
@@ -263,12 +273,27 @@ def _described(one: _Compared, face: Face, frame_size: tuple[int, int]) -> Block
     return BlockLook(style, full_box(lines, quads, backing, one.block.at, frame_size), quads)
 
 
-def _seen_stroke(line: SetLine) -> Stroke | None:
+def _lettering(one: _Compared, leader: SetLine) -> Lettering:
+    """The letters of a block's longest line: as drawn, or as seen where no face has exactly these."""
+    look, setting = leader.look, leader.fit.setting
+    shape = (look.seen.pictures[0].shape[0], look.seen.pictures[0].shape[1])
+    drawn = typesetter().fine(look.text, setting, shape)
+    fine = drawn
+    if leader.is_set and leader.fit.agreement < _ALL_LETTERS:
+        seen = _seen(look, one.fill, one.block.active)
+        fine = fine_letters(seen, drawn, setting.size)
+    if not look.seen.known.all():
+        shown = cv2.resize(look.seen.known.astype(np.uint8), fine.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        fine = np.where(shown > 0, fine, np.uint8(0))
+    return Lettering.of(look.seen.pictures, fine, setting.size, takes_turns=one.block.active is not None)
+
+
+def _seen_stroke(line: SetLine, fill: Color) -> Stroke | None:
     """The outline as the reader has it, for letters that no face explains or that are see-through with their outline."""
     ink = line.look.ink
     if ink.stroke is None or line.fit.agreement >= _EXPLAINED:
         return None
-    if float(np.linalg.norm(ink.stroke - ink.fill)) < 2.5 * _NEAR:
+    if min(float(np.linalg.norm(ink.stroke - color)) for color in (ink.fill, fill)) < 2.5 * _NEAR:
         return None
     return Stroke(rgb(ink.stroke), round(ink.stroke_width, 1))
 
@@ -280,18 +305,31 @@ def _set_lines(one: _Compared, face: Face) -> list[SetLine]:
         return [SetLine(look, Fit(_rough(look, face, look.em, 0.0), 0.0)) for look in looks]
     seen = [_seen(look, one.fill, one.block.active) for look in looks]
     chosen = next(fit for fit in one.fits if fit.setting.face == face)
-    lead = fitted(looks[one.leader].text, seen[one.leader], chosen.setting, tilts=_may_tilt(looks[one.leader]))
-    size, spacing = lead.setting.size, lead.setting.spacing
+    tilts = bool(chosen.setting.tilt) or _may_tilt(looks[one.leader])
+    lead = fitted(looks[one.leader].text, seen[one.leader], chosen.setting, tilts=tilts)
+    if tilts:
+        lead = _upright_if_as_good(looks[one.leader], seen[one.leader], lead)
+    size, spacing, tilt = lead.setting.size, lead.setting.spacing, lead.setting.tilt if tilts else 0.0
     lines = []
     for index, (look, field) in enumerate(zip(looks, seen, strict=True)):
         if index == one.leader:
             lines.append(SetLine(look, lead))
         elif look.text.strip():
-            start = placed(look.text, field, _rough(look, face, size, spacing))
-            lines.append(SetLine(look, fitted(look.text, field, start.setting, same_type=True, tilts=_may_tilt(look))))
+            start = placed(look.text, field, replace(_rough(look, face, size, spacing), tilt=tilt))
+            lines.append(SetLine(look, fitted(look.text, field, start.setting, same_type=True, tilts=tilts)))
         else:
             lines.append(SetLine(look, Fit(_rough(look, face, size, spacing), 0.0)))
     return lines
+
+
+def _upright_if_as_good(look: LineLook, seen: Seen, lead: Fit) -> Fit:
+    """A fit without the line's tilt, where it lies as well: a word of two letters has hardly a direction."""
+    to_frame = look.seen.to_frame
+    level = -float(np.arctan2(to_frame[1, 0], to_frame[0, 0]))
+    if abs(level - lead.setting.tilt) > _MOST_CORRECTED:
+        return lead
+    upright = fitted(look.text, seen, replace(lead.setting, tilt=level))
+    return upright if upright.agreement > lead.agreement - _AS_GOOD else lead
 
 
 def _may_tilt(look: LineLook) -> bool:

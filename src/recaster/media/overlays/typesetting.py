@@ -38,8 +38,14 @@ _STEP = 1.02
 """Sizes nearer to each other than by this are tried once."""
 _FINALISTS = 3
 """Faces that are fitted exactly."""
+_FAR_BEHIND = 0.2
+"""Agreement at whole pixels that a face may lack against the best one to be fitted exactly."""
 _LEAST_ENERGY = 1e-3
 """Mean square of the coverage where there may be letters."""
+_SPACED_OUT = 1.06
+"""Width of a line, against what its height makes expect, from which its letters may be spaced."""
+_CLEARLY_SPACED = 0.012
+"""Extra advance per em that is no error of the measure."""
 _TRACKED = 6
 """Letters from which on size and spacing can be told apart."""
 _LARGE = 28.0
@@ -48,6 +54,16 @@ _WRONG = 3
 """Pixels by which a place that was found at half the size may be wrong."""
 _ABOVE, _BELOW = 1.7, 1.0
 """How far letters with marks on them reach above and below the baseline, at most, in em."""
+_CERTAIN = 0.8
+"""Agreement at an angle from which letters need not be compared level."""
+_MOST_TILT, _LEAST_TILT = 0.06, 0.006
+"""Radians by which letters may be turned in pictures that should have them level, and from which that is looked at."""
+_NEARBY = 0.12
+"""How far from drawn letters, in em, what is seen still belongs to them."""
+_LEAST_FULL = 0.2
+"""Coverage of seen letters from which anything was seen."""
+_GAIN_OF_TILT = 0.02
+"""Agreement that a tilt has to gain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +180,13 @@ class Seen:
         """The same of a part of the pictures."""
         return Seen(np.ascontiguousarray(self.cover[rows, columns]), np.ascontiguousarray(self.known[rows, columns]))
 
+    def levelled(self, tilt: float, centre: tuple[float, float]) -> Seen:
+        """The same with letters that are turned by `tilt` radians clockwise about `centre` turned level."""
+        turn = cv2.getRotationMatrix2D(centre, math.degrees(tilt), 1.0)
+        size = self.cover.shape[::-1]
+        known = cv2.warpAffine(self.known.astype(np.uint8), turn, size, flags=cv2.INTER_NEAREST, borderValue=1)
+        return Seen(np.asarray(cv2.warpAffine(self.cover, turn, size), np.float32), np.asarray(known > 0, np.bool_))
+
 
 def seen_coverage(pictures: Sequence[Image], fill: Color, em: float) -> Seen:
     """How much of each pixel thin strokes of a colour cover in pictures of one line: the median of them.
@@ -194,6 +217,20 @@ def seen_in_turns(pictures: Sequence[Image], fill: Color, em: float, boxed: Colo
     return Seen(np.where(known, most, most[known].mean() if known.any() else 0.0).astype(np.float32), known)
 
 
+def fine_letters(seen: Seen, drawn: NDArray[np.uint8], size: float) -> NDArray[np.uint8]:
+    """The seen letters in fine cells (`FINE` per pixel and axis, 0–255), as far as they are near the `drawn` ones.
+
+    Where nothing was seen there the drawn ones.
+    """
+    reach = 2 * round(_NEARBY * size * FINE) + 1
+    nearby = cv2.dilate(drawn, np.ones((reach, reach), np.uint8)) > 127
+    large = cv2.resize(seen.cover, drawn.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    letters = large[drawn > 127]
+    if not len(letters) or (full := float(np.quantile(letters, 0.9))) < _LEAST_FULL:
+        return drawn
+    return np.where(nearby, np.clip(255 * large / full, 0, 255), 0).astype(np.uint8)
+
+
 def _strokes(picture: Image, fill: Color, em: float) -> Field:
     reach = 2 * max(2, round(_THICKEST * em)) + 1
     kernel = np.ones((reach, reach), np.uint8)
@@ -211,8 +248,18 @@ def _strokes(picture: Image, fill: Color, em: float) -> Field:
 def compared(text: str, seen: Seen, box: Box, em: float, room: Box) -> list[Fit]:
     """The text in every face that has its letters, laid on what was seen; the best first.
 
-    `box` is about where the letters are, `room` where they may be as well. The first few are fitted exactly.
+    `box` is about where the letters are, `room` where they may be as well. The first few are fitted exactly. A line
+    whose letters stand at an angle in its pictures is compared at that angle as well.
     """
+    tilt = _likely_tilt(seen, box, em)
+    turned = _compared_at(tilt, text, seen, box, em, room) if abs(tilt) >= _LEAST_TILT else []
+    if turned and turned[0].agreement > _CERTAIN:
+        return turned
+    level = _compared_at(0.0, text, seen, box, em, room)
+    return turned if turned and turned[0].agreement > level[0].agreement + _GAIN_OF_TILT else level
+
+
+def _compared_at(tilt: float, text: str, seen: Seen, box: Box, em: float, room: Box) -> list[Fit]:
     setter = typesetter()
     faces = [Face(key, weight) for key, family in FONTS.items() for weight in family.weights]
     faces = [face for face in faces if setter.has(text, face)] or [DEFAULT_FACE]
@@ -221,13 +268,62 @@ def compared(text: str, seen: Seen, box: Box, em: float, room: Box) -> list[Fit]
     right, bottom = (max(0, math.ceil(max(box[side], room[side]) + reach)) for side in (2, 3))
     whole, seen = seen, seen.part(slice(top, bottom), slice(left, right))
     box = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+    centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    if tilt:
+        seen = seen.levelled(tilt, centre)
     fits = sorted((_coarse(text, face, seen, box, em) for face in faces), key=lambda fit: -fit.agreement)
-    fits = [
-        replace(fit, setting=replace(fit.setting, x=fit.setting.x + left, baseline=fit.setting.baseline + top))
-        for fit in fits
-    ]
-    exact = [fitted(text, whole, fit.setting) for fit in fits[:_FINALISTS]]
-    return sorted([*exact, *fits[_FINALISTS:]], key=lambda fit: -fit.agreement)
+    fits = [replace(fit, setting=_moved(_turned(fit.setting, tilt, centre), left, top)) for fit in fits]
+    near = [fit for fit in fits if fit.agreement > fits[0].agreement - _FAR_BEHIND]
+    exact = [fitted(text, whole, fit.setting, tilts=bool(tilt)) for fit in near[:_FINALISTS]]
+    # Weights of one family are told from each other by exact fits alone.
+    family = max(exact, key=lambda fit: fit.agreement).setting.face.font
+    others = [fit for fit in fits if fit not in near[:_FINALISTS]]
+    exact += [fitted(text, whole, fit.setting, tilts=bool(tilt)) for fit in others if fit.setting.face.font == family]
+    others = [fit for fit in others if fit.setting.face.font != family]
+    return sorted([*exact, *others], key=lambda fit: -fit.agreement)
+
+
+def _likely_tilt(seen: Seen, box: Box, em: float) -> float:
+    """Radians clockwise by which the letters in `box` are turned: the angle at which rows of letters have the hardest ends.
+
+    (The projection profile, the usual measure for the skew of a scanned page; Postl, 1986.)
+    """
+    reach = 0.4 * em
+    rows = slice(max(0, int(box[1] - reach)), max(0, math.ceil(box[3] + reach)))
+    columns = slice(max(0, int(box[0])), max(0, math.ceil(box[2])))
+    part = np.ascontiguousarray(np.minimum(seen.cover[rows, columns], 1.0))
+    height, width = part.shape
+    if min(height, width) < 8 or width < 3 * em:
+        return 0.0
+
+    def hardness(slope: float) -> float:
+        # Columns are moved up or down: for so small an angle that is a turn.
+        upright = np.array([[1.0, 0.0, 0.0], [-slope, 1.0, slope * width / 2]])
+        profile = cv2.warpAffine(part, upright, (width, height)).sum(axis=1)
+        return float((np.diff(profile) ** 2).sum())
+
+    slopes = np.linspace(-_MOST_TILT, _MOST_TILT, 25)
+    found = [hardness(float(slope)) for slope in slopes]
+    best = int(np.argmax(found))
+    if not 0 < best < len(found) - 1:
+        return 0.0
+    before, at, after = found[best - 1 : best + 2]
+    bend = before - 2 * at + after
+    step = float(slopes[1] - slopes[0])
+    return float(slopes[best]) + (0.5 * (before - after) / bend * step if bend < 0 else 0.0)
+
+
+def _turned(setting: Setting, tilt: float, centre: tuple[float, float]) -> Setting:
+    """A setting as it stands once the picture that it was laid on level is turned by `tilt` about `centre`."""
+    if not tilt:
+        return setting
+    c, s = math.cos(tilt), math.sin(tilt)
+    x, y = setting.x - centre[0], setting.baseline - centre[1]
+    return replace(setting, x=centre[0] + c * x - s * y, baseline=centre[1] + s * x + c * y, tilt=tilt)
+
+
+def _moved(setting: Setting, right: float, down: float) -> Setting:
+    return replace(setting, x=setting.x + right, baseline=setting.baseline + down)
 
 
 def _coarse(text: str, face: Face, seen: Seen, box: Box, em: float) -> Fit:
@@ -244,6 +340,16 @@ def _coarse(text: str, face: Face, seen: Seen, box: Box, em: float) -> Fit:
         sample, cover = sample.halved(), _halved(seen.cover)
     tried = [sample.placed(cover, size, pixel) for size in sizes if 0.55 * em < size < 1.7 * em]
     best = max(tried, key=lambda fit: fit.agreement, default=Fit(middle, 0.0))
+    gaps = len(text) - 1
+    if gaps >= _TRACKED and by_width > _SPACED_OUT * by_height:
+        # Wider than high: larger letters, or the same ones farther apart.
+        spacing = ((box[2] - box[0]) / by_height - whole.width / whole.setting.size) / gaps
+        spaced = _Sample.of(text, replace(whole.setting, spacing=spacing))
+        small = spaced.halved() if pixel == 2 else spaced
+        for size in _apart(by_height * share for share in _WIDTHS):
+            fit = small.placed(cover, size, pixel)
+            if fit.agreement > best.agreement:
+                best, whole, sample = fit, spaced, small
     for way in (1.04, 1 / 1.04):
         while 0.5 * em < best.setting.size < 2.0 * em:
             further = sample.placed(cover, best.setting.size * way, pixel)
@@ -267,8 +373,16 @@ def _halved(field: Field) -> Field:
 
 
 def placed(text: str, seen: Seen, setting: Setting) -> Fit:
-    """The setting at the whole pixel of the picture where it lies best; as it is where it has no room in the picture."""
-    return _Sample.of(text, setting).placed(seen.cover, setting.size)
+    """The setting at the whole pixel of the picture where it lies best; as it is where it has no room in the picture.
+
+    A tilted one is placed in the picture turned level.
+    """
+    if not setting.tilt:
+        return _Sample.of(text, setting).placed(seen.cover, setting.size)
+    centre = (setting.x, setting.baseline)
+    level = seen.levelled(setting.tilt, centre).cover
+    laid = _Sample.of(text, replace(setting, tilt=0.0)).placed(level, setting.size)
+    return replace(laid, setting=_turned(laid.setting, setting.tilt, centre))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -370,6 +484,7 @@ def fitted(text: str, seen: Seen, start: Setting, *, same_type: bool = False, ti
     # Changes that move the line's ends by half a pixel: what moves farther than a stem is wide tells no slope.
     width = setter.advance(text, start.face, start.spacing) * start.size
     grown, parted = 1.0 / max(width, 20.0), 1.0 / max(len(text) * start.size, 20.0)
+    stalled = 0
     for _ in range(8):
         near = _near(drawn, setting.size) & seen.known
         if not near.any():
@@ -410,7 +525,9 @@ def fitted(text: str, seen: Seen, start: Setting, *, same_type: bool = False, ti
         gained = fit.agreement - best.agreement
         if gained > 0:
             best = fit
-        if gained < 5e-4:
+        stalled = 0 if gained >= 5e-4 else stalled + 1
+        # The engine sets letters on whole cells, which of spaced ones may hide the gain of a step.
+        if stalled > (abs(setting.spacing) > _CLEARLY_SPACED):
             break
     place = best.setting
     return replace(best, setting=replace(place, x=place.x + columns.start, baseline=place.baseline + rows.start))

@@ -70,6 +70,14 @@ def bgr_from_ycc(matrix: int, *, full_range: bool) -> NDArray[np.float32]:
     return np.asarray(np.column_stack([turn, -turn @ zero]), np.float32)
 
 
+@lru_cache(maxsize=8)
+def ycc_from_bgr(matrix: int, *, full_range: bool) -> NDArray[np.float32]:
+    """The way back of `bgr_from_ycc`: affine map from 8-bit (B, G, R) to (Y, Cb, Cr), shape (3, 4)."""
+    there = bgr_from_ycc(matrix, full_range=full_range).astype(np.float64)
+    back = np.linalg.inv(there[:, :3])
+    return np.asarray(np.column_stack([back, -back @ there[:, 3]]), np.float32)
+
+
 def tags_for_writing(facts: VideoFacts) -> ColorTags:
     """Complete tags for an output made from such a source: the source's own, gaps filled from its matrix."""
     coded_height = facts.width if facts.rotation in (90, 270) else facts.height

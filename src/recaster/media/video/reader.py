@@ -13,12 +13,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import av
 import av.container
 import av.video.frame
+import av.video.plane
 import av.video.stream
 import cv2
 import numpy as np
@@ -34,6 +36,8 @@ from recaster.media.video.probe import Turn, display_turn
 _EXACT = Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 _REDUCING = Interpolation.AREA | Interpolation.ACCURATE_RND
 _PLANAR_420 = ("yuv420p", "yuvj420p")
+_EIGHT_BIT = (*_PLANAR_420, "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")
+"""Formats whose first plane is the brightness, a byte a pixel."""
 _PLANAR = ("yuv422p", "yuv420p10le", "yuv422p10le")
 _FULL_RANGE = 2
 _LIMITED_RANGE = 1
@@ -239,10 +243,7 @@ def _to_bgr(picture: av.video.frame.VideoFrame, size: tuple[int, int] | None, tu
 
 
 def _from_planes(picture: av.video.frame.VideoFrame, matrix: NDArray[np.float32]) -> Image:
-    luma, *chroma = (
-        np.asarray(memoryview(plane)).reshape(plane.height, plane.line_size)[:, : plane.width]
-        for plane in picture.planes
-    )
+    luma, *chroma = (_as_array(plane) for plane in picture.planes)
     size = (picture.width, picture.height)
     wide = (cv2.resize(plane, size, interpolation=cv2.INTER_NEAREST) for plane in chroma)
     return np.asarray(cv2.transform(cv2.merge([luma, *wide]), matrix), dtype=np.uint8)
@@ -262,6 +263,8 @@ def _to_luma(picture: av.video.frame.VideoFrame, width: int, turn: Turn) -> Luma
     shown_width, shown_height = (picture.width, picture.height) if upright else (picture.height, picture.width)
     width = min(width, shown_width)
     coded_width, coded_height = _coded_size(picture, (width, max(1, round(shown_height * width / shown_width))), turn)
+    if (coded_width, coded_height) == (picture.width, picture.height) and picture.format.name in _EIGHT_BIT:
+        return _luma_plane(picture)
     converted = VideoReformatter().reformat(
         picture,
         width=coded_width,
@@ -273,6 +276,24 @@ def _to_luma(picture: av.video.frame.VideoFrame, width: int, turn: Turn) -> Luma
         threads=1,
     )
     return np.ascontiguousarray(converted.to_ndarray(), dtype=np.uint8)
+
+
+def _luma_plane(picture: av.video.frame.VideoFrame) -> Luma:
+    """The picture's own brightness at full range: the values that the scaler gives, at a tenth of its time."""
+    plane = _as_array(picture.planes[0])
+    if _is_full_range(picture):
+        return plane.copy()
+    return np.asarray(cv2.LUT(plane, _full_range_of_limited()), np.uint8)
+
+
+@lru_cache(maxsize=1)
+def _full_range_of_limited() -> NDArray[np.uint8]:
+    values = (np.arange(256) - 16) * 255 / 219
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def _as_array(plane: av.video.plane.VideoPlane) -> NDArray[np.uint8]:
+    return np.asarray(memoryview(plane)).reshape(plane.height, plane.line_size)[:, : plane.width]
 
 
 def _coded_size(picture: av.video.frame.VideoFrame, size: tuple[int, int] | None, turn: Turn) -> tuple[int, int]:
