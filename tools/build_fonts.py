@@ -2,7 +2,8 @@
 """Builds the font files in `src/recaster/media/overlays/fonts/` and their manifest from pinned npm packages.
 
 It is run by hand when a pin changes; neither the product nor the tests need it. It changes no glyph: it merges the
-subsets of one weight into one file, drops the second (SVG) copy of the emoji pictures, and packs the emoji font.
+subsets of one weight into one file, renames what bears a name that its licence reserves for the unchanged font, drops
+the second (SVG) copy of the emoji pictures, and packs the emoji font.
 
     pip install fonttools==4.68.0 brotli==1.2.1
     python tools/build_fonts.py            # build and write
@@ -40,6 +41,13 @@ class Source:
     title: str
     weights: tuple[int, ...]
     subsets: tuple[str, ...]
+    reserved_name: str = ""
+    """A name that the licence reserves for the unchanged font: what is built goes by `title`."""
+
+    @property
+    def stem(self) -> str:
+        """How the package's files begin."""
+        return self.package.rpartition("/")[2]
 
 
 SOURCES = (
@@ -74,10 +82,11 @@ SOURCES = (
         "@fontsource/lora",
         "5.3.0",
         "3f2e66b0934b8652bb1a37645a9fc3e77e83b5841a09e97174e7bb11e11063c9",
-        "lora",
-        "Lora",
+        "book-serif",
+        "Recaster Book Serif",
         (700,),
         LATIN,
+        reserved_name="Lora",
     ),
     Source(
         "@fontsource/caveat",
@@ -105,6 +114,79 @@ SOURCES = (
         "Pacifico",
         (400,),
         LATIN,
+    ),
+    Source(
+        "@fontsource/inter",
+        "5.3.0",
+        "02034af8d41dcc67ac8eab88f642e129bb8a2e8922abf30229c32725f54d8fd6",
+        "inter",
+        "Inter",
+        (700,),
+        (*LATIN, "greek"),
+    ),
+    Source(
+        "@fontsource/poppins",
+        "5.3.0",
+        "f4779bb12acaaa07dc7dd8da82ab0f61515fea2f30664535f7a249eeb0dd5bcf",
+        "poppins",
+        "Poppins",
+        (700,),
+        ("latin", "latin-ext"),
+    ),
+    Source(
+        "@fontsource/bebas-neue",
+        "5.3.0",
+        "57928e0ee30b9e8a99033cdd5dc74ad06761007b4ad8fc32173e5d9072ba91fa",
+        "bebas-neue",
+        "Bebas Neue",
+        (400,),
+        ("latin", "latin-ext"),
+    ),
+    Source(
+        "@fontsource/oswald",
+        "5.3.0",
+        "27bf46420288bb65bd186638cde54686aa8f9d5dc975b1d597dfe81a7dd472cb",
+        "oswald",
+        "Oswald",
+        (600,),
+        LATIN,
+    ),
+    Source(
+        "@fontsource/playfair-display",
+        "5.3.0",
+        "564e61951ecc3e962793cd50395f718cda6350cb934f9000dbe0139c768dc023",
+        "high-contrast-serif",
+        "Recaster High-Contrast Serif",
+        (700,),
+        ("latin", "latin-ext", "vietnamese", "cyrillic"),
+        reserved_name="Playfair",
+    ),
+    Source(
+        "@fontsource/fredoka",
+        "5.3.0",
+        "3826ef8182dca8bec112e8320cd42c4aaec1b4cad9f6a3a2eaa4c98ee7ece323",
+        "fredoka",
+        "Fredoka",
+        (600,),
+        ("latin", "latin-ext"),
+    ),
+    Source(
+        "@fontsource/bangers",
+        "5.3.0",
+        "7200b288ad26e3da1dd0a47dfb6f1712c4c327f038d84afe69a682c63a2c102c",
+        "bangers",
+        "Bangers",
+        (400,),
+        ("latin", "latin-ext", "vietnamese"),
+    ),
+    Source(
+        "@fontsource/noto-sans-hebrew",
+        "5.3.0",
+        "16a70f001f739cbcdaecdf3b164bdee8bb84cb35a8569d6dd9ec82dfcd74c78c",
+        "noto-sans-hebrew",
+        "Noto Sans Hebrew",
+        (700,),
+        ("hebrew",),
     ),
     Source(
         "@fontsource/noto-color-emoji",
@@ -136,7 +218,7 @@ def text_font(source: Source, weight: int, package: Path, scratch: Path) -> byte
     """Merge the subsets of one weight into one TrueType file."""
     parts = []
     for subset in source.subsets:
-        font = TTFont(package / "files" / f"{source.key}-{subset}-{weight}-normal.woff2", recalcTimestamp=False)
+        font = TTFont(package / "files" / f"{source.stem}-{subset}-{weight}-normal.woff2", recalcTimestamp=False)
         font.flavor = None
         part = scratch / f"{source.key}-{subset}-{weight}.ttf"
         font.save(part)
@@ -149,8 +231,36 @@ def text_font(source: Source, weight: int, package: Path, scratch: Path) -> byte
     dated = TTFont(out, recalcTimestamp=False)
     for date in ("created", "modified"):
         setattr(dated["head"], date, max(getattr(TTFont(part)["head"], date) for part in parts))
+    if source.reserved_name:
+        _rename(dated, source)
     dated.save(out)
     return out.read_bytes()
+
+
+def _rename(font: TTFont, source: Source) -> None:
+    """Give the font its own name; copyright, trademark and licence notices stay as they are."""
+    family, post_script = source.title, source.title.replace(" ", "").replace("-", "")
+    names = {
+        1: family,
+        3: f"{family} {source.version}",
+        4: family,
+        6: post_script,
+        16: family,
+        21: family,
+        25: post_script,
+    }
+    for record in list(font["name"].names):
+        if record.nameID in names:
+            font["name"].setName(
+                names[record.nameID], record.nameID, record.platformID, record.platEncID, record.langID
+            )
+    left = [
+        str(record)
+        for record in font["name"].names
+        if record.nameID not in (0, 7, 10, 11, 12, 13, 14) and source.reserved_name in str(record)
+    ]
+    if left:
+        raise SystemExit(f"{source.package}: the reserved name is still in {left}")
 
 
 def emoji_font(source: Source, package: Path, scratch: Path) -> bytes:

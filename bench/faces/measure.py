@@ -26,9 +26,9 @@ from recaster.media.video import Image
 MOVES = np.array([0.024, 0.013, 0.006, 0.010, 0.006], np.float32)
 """Standard deviation of each expression measure from which the source counts as moving: below it the meters' own errors would
 keep a perfect swap from its bar (`calibrate.py`)."""
-KNOWN = 0.6
+KNOWN = 0.5
 """SFace cosine of a source's frame to the source's person below which the frame says nothing about who is seen. Whole faces have
-0.7 to 0.95."""
+0.55 to 0.95."""
 SKIN_SHARE = 95
 """Percent of the skin's Laplacian that counts as skin: the strongest twentieth holds up to two thirds of its variance, and lies on
 rims of brows, shine and the outline (`edges` has all of it)."""

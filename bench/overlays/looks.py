@@ -62,7 +62,7 @@ LOOKS: tuple[tuple[str, TextStyle], ...] = (
     ("blue slab, round", replace(PLAIN, slab=_slab((0, 92, 230), 1.0, 30.0))),
     ("square red slab", replace(PLAIN, font="anton", weight=400, slab=_slab((214, 24, 44), 1.0, 0.0))),
     ("see-through slab", replace(PLAIN, slab=_slab((0, 0, 0), 0.5))),
-    ("green on cream", replace(PLAIN, font="lora", fill=(20, 92, 60), slab=_slab((250, 240, 220)))),
+    ("green on cream", replace(PLAIN, font="book-serif", fill=(20, 92, 60), slab=_slab((250, 240, 220)))),
     ("typed on a machine", replace(PLAIN, font="courier-prime", size=40.0)),
     (
         "typed, on paper",
@@ -75,7 +75,7 @@ LOOKS: tuple[tuple[str, TextStyle], ...] = (
             PLAIN, font="pacifico", weight=400, fill=(255, 240, 250), shadow=Shadow((255, 40, 160), 0.9, 0.0, 0.0, 14.0)
         ),
     ),
-    ("serif with shadow", replace(PLAIN, font="lora", size=46.0, shadow=Shadow((0, 0, 0), 0.7, 2.0, 3.0, 2.0))),
+    ("serif with shadow", replace(PLAIN, font="book-serif", size=46.0, shadow=Shadow((0, 0, 0), 0.7, 2.0, 3.0, 2.0))),
     ("condensed and loud", replace(PLAIN, font="anton", weight=400, size=62.0, stroke=Stroke((0, 0, 0), 4.0))),
     ("turned a little", replace(PLAIN, font="montserrat", weight=800, rotation=-7.0, slab=_slab((255, 92, 0)))),
     ("letters far apart", replace(PLAIN, font="montserrat", weight=700, size=38.0, letter_spacing=0.12)),

@@ -22,6 +22,7 @@ from recaster.infra.models import ModelStore
 from recaster.infra.settings import Settings
 from recaster.infra.storage import StorageError, open_storage
 from recaster.media.faces.neural import declared_engines, execution_providers, load_engine, read_declaration
+from recaster.media.overlays.fonts import CJK_EXTRA, cjk_font_file
 from recaster.media.overlays.tesseract import find_tesseract
 from recaster.remix.face_engines import ONNX, FaceChoice
 from recaster.service.fetching import breaker
@@ -70,6 +71,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _face_engines(settings)
     yield _encoder()
     yield _other_scripts()
+    yield _cjk_letters()
     yield from _isolation(settings)
     yield from _sources(settings)
     for subject, look in (("database", _database), ("object store", _storage)):
@@ -136,6 +138,21 @@ def _encoder() -> Finding:
     if "libx264" in av.codecs_available:
         return Finding("encoder", "ok", f"libx264, FFmpeg libraries of PyAV {av.__version__}")
     return Finding("encoder", "broken", "libx264 is not in this build of PyAV", "install the locked PyAV wheel")
+
+
+def _cjk_letters() -> Finding:
+    try:
+        path = cjk_font_file()
+    except RecasterError as error:
+        return Finding("Chinese, Japanese, Korean", "broken", error.message)
+    if path is not None:
+        return Finding("Chinese, Japanese, Korean", "ok", f"new words are set in {path.name}, OFL-1.1")
+    return Finding(
+        "Chinese, Japanese, Korean",
+        "warning",
+        "no font for their letters is installed: such text is found, read and erased, but no new words are set in it",
+        f"pip install 'recaster[{CJK_EXTRA}]', 33 MB",
+    )
 
 
 def _other_scripts() -> Finding:

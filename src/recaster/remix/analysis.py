@@ -18,7 +18,7 @@ from recaster.media.faces import FaceAnalysis
 from recaster.media.overlays import OverlayTrack, tracks_from_json, tracks_to_json
 from recaster.media.video import Shot, VideoFacts
 
-ANALYSIS_VERSION = 3
+ANALYSIS_VERSION = 4
 """Raised whenever an engine finds other things in the same source; older stored analyses are then made anew."""
 
 _VALUES = "analysis.json"

@@ -75,7 +75,7 @@ class Engines:
     @property
     def names(self) -> dict[str, str]:
         """Names and versions of the chosen engines, as stored in a plan."""
-        return {"reader": "pp-ocrv6-small/3", "eraser": "temporal/2", "drawer": "skia/1", **self.faces.names()}
+        return {"reader": "pp-ocrv6-small/4", "eraser": "temporal/3", "drawer": "skia/2", **self.faces.names()}
 
     def reader(self) -> TextReader:
         """Return a new text reader."""

@@ -85,6 +85,30 @@ def test_chinese_breaks_between_characters_but_not_before_a_full_stop() -> None:
     assert all(len(line) <= 6 and not line.startswith("。") for line in found)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "「本当に」大切なこと、3つだけ。ちょっと待って！",
+        "这是（真的）很重要的事：请“收藏”起来。",
+        "ビューティー・ルーティン〜朝編〜",
+    ],
+)
+@pytest.mark.parametrize("width", [4.0, 5.0, 7.0])
+def test_no_mark_begins_and_no_bracket_ends_a_line(text: str, width: float) -> None:
+    lines = break_lines(text, width, 20, lambda run: float(len(run)))
+    assert lines is not None
+    assert "".join(lines) == text
+    assert all(line[0] not in "、。，：！）」』”ーっゃゅょッャュョ・〜" for line in lines)
+    assert all(line[-1] not in "（「『“" for line in lines)
+
+
+def test_latin_words_and_numbers_stay_whole_between_chinese_letters() -> None:
+    lines = break_lines("每天只要10分钟用iPhone拍", 6.0, 9, lambda run: float(len(run)))
+    assert lines is not None
+    assert any("iPhone" in line for line in lines)
+    assert any("10" in line for line in lines)
+
+
 def test_text_that_fits_keeps_its_size_and_stays_centred(drawer: SkiaTextDrawer) -> None:
     laid = drawer.layout("my honest desk setup", style(), BOX, FRAME)
     assert laid.scale == 1.0
@@ -140,8 +164,8 @@ def test_a_layout_never_leaves_safe_zone_and_old_box(
 
 
 def test_characters_no_font_has_are_named(drawer: SkiaTextDrawer) -> None:
-    report = drawer.fits("ok 字 🔥 né", style(), BOX, FRAME)
-    assert report.missing_glyphs == ("字",)
+    report = drawer.fits("ok 𐌰 🔥 né", style(), BOX, FRAME)
+    assert report.missing_glyphs == ("𐌰",)
 
 
 def test_an_unknown_font_is_refused_with_the_ones_there_are(drawer: SkiaTextDrawer) -> None:

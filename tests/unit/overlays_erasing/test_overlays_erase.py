@@ -207,6 +207,28 @@ def test_a_see_through_slab_is_lifted_off_what_moves_behind_it() -> None:
     assert psnr(out[8], clip.clean[8], where) > psnr(plain, clip.clean[8], where) + 5
 
 
+@pytest.mark.parametrize("turn", [0.0, 7.0])
+def test_a_see_through_slab_that_the_description_lacks_is_lifted_all_the_same(turn: float) -> None:
+    wide = texture(4, HEIGHT, WIDTH + 60)
+    clip = Clip([np.ascontiguousarray(wide[:, 2 * k : 2 * k + WIDTH]) for k in range(20)])
+    style = replace(BOXED, slab=Slab((255, 255, 255), 0.55, 6.0, 30.0, 20.0, True), fill=(0, 0, 0), rotation=turn)
+    track = clip.add("no sleep", 0, 19, style)
+    middle = np.array([WIDTH / 2, 200.0])
+    angle = np.radians(turn)
+    way = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    centre = np.array(track.lines[0].polygon).mean(axis=0)
+    assert np.abs(centre - middle).max() < 20, "the drawer turns about the middle of the words"
+    polygon = tuple((float(x), float(y)) for x, y in (np.array(track.lines[0].polygon) - centre) @ way + centre)
+    line = replace(track.lines[0], polygon=polygon)
+    clip.tracks = [replace(track, lines=(line,), style=replace(style, slab=None))]
+    slab = np.abs(clip.burned[10].astype(int) - clip.clean[10]).max(axis=2) > 12
+    assert psnr(clip.burned[10], clip.clean[10], slab) < 16
+    out, masks, _ = clip.erase()
+    assert (masks[10][slab] > 0).mean() > 0.99
+    plain = cv2.inpaint(clip.burned[10], masks[10], 3, cv2.INPAINT_TELEA)
+    assert psnr(out[10], clip.clean[10], slab) > psnr(plain, clip.clean[10], slab) + 5
+
+
 def test_a_slab_that_the_description_took_for_an_outline_is_erased_whole() -> None:
     still = texture(16, HEIGHT, WIDTH)
     clip = Clip([still] * 30)

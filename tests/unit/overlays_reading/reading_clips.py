@@ -49,6 +49,8 @@ class Words:
     entry: Animation = STILL
     sway: float = 0.0
     """Pixels that the text moves to the right per frame."""
+    x: float = 0.0
+    """Pixels to the right of the middle."""
 
 
 def scenery(seed: int, width: int, height: int) -> Image:
@@ -59,24 +61,32 @@ def scenery(seed: int, width: int, height: int) -> Image:
 
 
 def frames(
-    words: Sequence[Words], count: int, size: tuple[int, int] = (360, 640), seed: int = 1, printed: str = ""
+    words: Sequence[Words],
+    count: int,
+    size: tuple[int, int] = (360, 640),
+    seed: int = 1,
+    printed: str = "",
+    scene: Image | None = None,
 ) -> list[Image]:
-    """Pictures of a clip; `printed` stands in the scene and moves with it."""
+    """Pictures of a clip; `printed` stands in the scene and moves with it. A given scene stands still."""
     width, height = size
     drawer = SkiaTextDrawer()
-    scene = scenery(seed, width, height)
+    world = scenery(seed, width, height)
     if printed:
         style = replace(OUTLINED, size=30.0, stroke=None)
         box = (60.0, 320.0, width - 20.0, 380.0)
-        laid = drawer.layout(printed, style, box, (scene.shape[1], scene.shape[0]), max_lines=1)
-        scene = cv2.GaussianBlur(drawer.draw(scene, laid), (0, 0), 1.2)
+        laid = drawer.layout(printed, style, box, (world.shape[1], world.shape[0]), max_lines=1)
+        world = np.asarray(cv2.GaussianBlur(drawer.draw(world, laid), (0, 0), 1.2), np.uint8)
     out: list[NDArray[np.uint8]] = []
     for index in range(count):
         x, y = round(20 + 18 * np.sin(index / 4)), round(20 + 10 * np.cos(index / 5))
-        out.append(np.ascontiguousarray(scene[y : y + height, x : x + width]))
+        out.append(np.ascontiguousarray(world[y : y + height, x : x + width]) if scene is None else scene.copy())
     for one in words:
         centre = one.y * height
-        laid = drawer.layout(one.text, one.style, (10.0, centre - 40, width - 10.0, centre + 40), size, max_lines=1)
+        room = width / 2 - 10.0 - abs(one.x)
+        middle = width / 2 + one.x
+        place = (middle - room, centre - 40, middle + room, centre + 40)
+        laid = drawer.layout(one.text, one.style, place, size, max_lines=1)
         line = OverlayLine(one.text, ((0, 0), (1, 0), (1, 1), (0, 1)), 1.0)
         offsets = tuple((one.sway * step, 0.0) for step in range(one.last - one.first + 1)) if one.sway else ()
         track = OverlayTrack(

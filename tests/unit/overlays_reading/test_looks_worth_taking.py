@@ -14,6 +14,7 @@ from recaster.media.overlays.contours import contours_of
 from recaster.media.overlays.finding import FoundLine
 from recaster.media.overlays.networks import LineRecogniser
 from recaster.media.overlays.still_lines import StillLineFinder
+from recaster.media.video import Frame
 
 pytestmark = pytest.mark.unit
 
@@ -44,7 +45,8 @@ def test_what_stood_still_a_second_ago_is_not_looked_at_again_and_what_is_new_is
         luma = _sign("BIG SALE", (40, 200))
         if index >= 100:
             luma = np.maximum(luma, _sign("ENDS NOW", (40, 500)))
-        finder.feed(index, luma, ())
+        image = np.asarray(cv2.cvtColor(luma, cv2.COLOR_GRAY2BGR), np.uint8)
+        finder.feed(Frame(index, index, 1, image), luma, ())
         seen.append(len(detector.areas))
     assert seen[45] >= 1
     assert seen[99] == seen[45]

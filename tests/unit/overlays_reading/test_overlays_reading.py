@@ -21,6 +21,8 @@ from recaster.media.overlays import (
     OverlayRole,
     OverlayTrack,
     RapidTextReader,
+    Slab,
+    Stroke,
     TesseractReader,
     find_tesseract,
 )
@@ -134,6 +136,50 @@ def test_a_letter_alone_and_words_set_close_are_read(reader: RapidTextReader, tm
     lines = [Words("I", 2, 9, 0.7), Words("things I wish I knew", 2, 19, 0.3, heavy)]
     path = write(tmp_path / "close.mp4", frames(lines, 20))
     assert summary(read(reader, path)) == [("things I wish I knew", 2, 19), ("I", 2, 9)]
+
+
+def test_the_heaviest_i_is_no_figure(reader: RapidTextReader, tmp_path: Path) -> None:
+    heavy = replace(OUTLINED, font="tiktok-sans", weight=900, size=50.0)
+    path = write(tmp_path / "bar.mp4", frames([Words("I", 4, 9, 0.7, heavy)], 16))
+    assert summary(read(reader, path)) == [("I", 4, 9)]
+
+
+def test_a_caption_on_whose_box_letters_run_together_has_all_its_letters(
+    reader: RapidTextReader, tmp_path: Path
+) -> None:
+    plain = replace(OUTLINED, size=32.0)
+    said = replace(
+        plain, fill=(0, 0, 0), stroke=Stroke((0, 0, 0), 1.6), slab=Slab((20, 200, 60), 1.0, 8.0, 6.0, 3.0, True)
+    )
+    words = [
+        Words("NEED", 3, 13, 0.6, said, x=-74.0),
+        Words("THREE", 3, 13, 0.6, plain, x=60.0),
+        Words("NEED", 14, 24, 0.6, plain, x=-74.0),
+        Words("THREE", 14, 24, 0.6, said, x=60.0),
+    ]
+    path = write(tmp_path / "said.mp4", frames(words, 28))
+    assert summary(read(reader, path)) == [("NEED THREE", 3, 24)]
+
+
+def test_a_line_that_grows_and_goes_at_once_is_seen(reader: RapidTextReader, tmp_path: Path) -> None:
+    words = Words("buy the refill", 8, 15, 0.5, entry=Animation("pop", 5))
+    ((text, first, last),) = summary(read(reader, write(tmp_path / "grows.mp4", frames([words], 26))))
+    assert text == "buy the refill"
+    assert abs(first - 8) <= 2
+    assert abs(last - 15) <= 2
+
+
+def test_hard_edges_of_the_scene_do_not_make_a_line_higher(reader: RapidTextReader, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    knit = cv2.GaussianBlur(rng.uniform(0, 255, (640, 360)), (0, 0), 1.0)
+    knit = np.clip((knit - knit.mean()) * 2.2 + 140, 0, 255).astype(np.uint8)
+    heavy = replace(OUTLINED, font="tiktok-sans", weight=900, size=44.0, fill=(90, 220, 255))
+    shown = [Words("TOLD", 3, 10, 0.6, heavy)]
+    path = write(tmp_path / "knit.mp4", frames(shown, 16, scene=np.dstack([knit] * 3)))
+    (track,) = read(reader, path)
+    ys = [y for _, y in track.lines[0].polygon]
+    # The capitals are 0.7 em high, with an outline of 3 pixels at both ends.
+    assert max(ys) - min(ys) == pytest.approx(0.7 * 44 + 6, rel=0.2)
 
 
 def test_faint_small_type_that_stands_still_is_found(reader: RapidTextReader, tmp_path: Path) -> None:

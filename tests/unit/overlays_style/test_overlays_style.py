@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 
 from recaster.media.overlays import Shadow, SkiaTextDrawer, Slab, Stroke, TextLayout, TextStyle
-from recaster.media.overlays.backing import BackedLine, find_slab
+from recaster.media.overlays.backing import find_glass, find_slab
 from recaster.media.overlays.inking import (
     Lettering,
     as_stroke,
     find_active_fill,
     find_fill,
+    find_glow,
     find_rim,
     find_shadow,
     rgb,
 )
 from recaster.media.overlays.opacity import find_translucence
 from recaster.media.overlays.timing import Appearance
+from recaster.media.overlays.tints import BackedLine, find_tint
 from recaster.media.overlays.typesetting import (
     Face,
     Fit,
@@ -79,7 +81,8 @@ WHITE = np.full(3, 255, np.float32)
 
 
 @pytest.mark.parametrize(
-    ("font", "weight"), [("tiktok-sans", 400), ("tiktok-sans", 900), ("montserrat", 800), ("lora", 700), ("anton", 400)]
+    ("font", "weight"),
+    [("tiktok-sans", 400), ("tiktok-sans", 900), ("montserrat", 800), ("book-serif", 700), ("anton", 400)],
 )
 def test_face_size_and_place_are_found_exactly(font: str, weight: int) -> None:
     drawn = Drawn.of(replace(PLAIN, font=font, weight=weight, size=33.5))
@@ -96,6 +99,13 @@ def test_spaced_letters_are_told_from_larger_ones() -> None:
     fit = Drawn.of(replace(PLAIN, letter_spacing=0.02)).fitted()
     assert fit.setting.size == pytest.approx(36, rel=0.025)  # by its width alone it would be 4 % larger
     assert fit.setting.spacing > 0.004
+
+
+def test_letters_far_apart_come_back_as_large_and_as_far_apart_as_they_are() -> None:
+    fit = Drawn.of(replace(PLAIN, letter_spacing=0.12, size=30.0)).fitted()
+    assert (fit.setting.face.font, fit.setting.face.weight) == ("tiktok-sans", 700)
+    assert fit.setting.size == pytest.approx(30.0, rel=0.02)
+    assert fit.setting.spacing == pytest.approx(0.12, abs=0.012)
 
 
 def test_words_that_are_not_there_do_not_agree() -> None:
@@ -132,6 +142,23 @@ def test_letters_without_outline_shadow_or_transparency_have_none() -> None:
     assert as_stroke(find_rim(lettering, WHITE)) is None
     assert find_shadow(lettering, 1.0) is None
     assert find_translucence(lettering, WHITE, 0.0) is None
+
+
+@pytest.mark.parametrize("color", [(255, 40, 160), (60, 230, 255)])
+def test_a_halo_of_light_has_its_own_colour_and_width(color: tuple[int, int, int]) -> None:
+    drawn = Drawn.of(replace(PLAIN, shadow=Shadow(color, 0.9, 0.0, 0.0, 13.0)), looks=(Appearance(),) * 5)
+    glow = find_glow(drawn.lettering(), 1.0)
+    assert glow is not None
+    assert (glow.dx, glow.dy) == (0.0, 0.0)
+    assert glow.blur == pytest.approx(13.0, abs=4.0)
+    wanted = (np.array(color) > 128).tolist()
+    assert [value > 128 for value in glow.color] == wanted
+
+
+def test_neither_a_shadow_nor_bare_letters_glow() -> None:
+    assert find_glow(Drawn.of(PLAIN).lettering(), 1.0) is None
+    assert find_glow(Drawn.of(replace(PLAIN, shadow=Shadow((0, 0, 0), 0.7, 3.0, 3.0, 0.0))).lettering(), 1.0) is None
+    assert find_glow(Drawn.of(replace(PLAIN, shadow=Shadow((0, 0, 0), 0.8, 0.0, 0.0, 9.0))).lettering(), 1.0) is None
 
 
 def test_a_shadow_is_found_on_its_side() -> None:
@@ -220,3 +247,40 @@ def test_a_wall_behind_the_words_is_no_slab() -> None:
     wall = np.full((SIZE[1], SIZE[0], 3), 40, np.uint8)
     line = BackedLine((wall,), 60.0, 360.0, 60.0, 95.0, 36.0)
     assert find_slab([line], np.full(3, 40, np.float32)) is None
+
+
+def backed(drawn: Drawn, style: TextStyle) -> BackedLine:
+    line = drawn.layout.lines[0]
+    top, bottom = line.baseline - drawn.layout.line_top, line.baseline + drawn.layout.line_bottom
+    return BackedLine(drawn.pictures, line.x, line.x + line.width, top, bottom, style.size)
+
+
+@pytest.mark.parametrize(("color", "opacity"), [((0, 0, 0), 0.6), ((255, 255, 255), 0.45), ((200, 30, 60), 0.75)])
+def test_a_see_through_slab_is_told_by_what_it_does_to_the_scene(color: tuple[int, int, int], opacity: float) -> None:
+    style = replace(PLAIN, fill=(20, 20, 20), slab=Slab(color, opacity, 6.0, 14.0, 9.0, True))
+    drawn = Drawn.of(style)
+    found = find_glass([backed(drawn, style)])
+    assert found is not None
+    assert found.shows
+    slab = found.backing.slab
+    assert slab.opacity == pytest.approx(opacity, abs=0.06)
+    assert np.abs(np.subtract(slab.color, color)).max() < 30
+    assert slab.padding_x == pytest.approx(14.0, abs=2.0)
+    assert slab.padding_y == pytest.approx(9.0, abs=2.0)
+
+
+def test_a_see_through_slab_on_an_even_wall_is_found_by_its_borders() -> None:
+    style = replace(PLAIN, fill=(20, 20, 20), slab=Slab((255, 255, 255), 0.5, 4.0, 12.0, 8.0, True))
+    drawn = Drawn.of(style)
+    wall = np.full((*drawn.pictures[0].shape[:2], 3), (70, 90, 110), np.uint8)
+    picture = SkiaTextDrawer().draw(wall, drawn.layout, Appearance())
+    found = find_tint([backed(replace(drawn, pictures=(picture,)), style)])
+    assert found is not None
+    assert not found.shows
+    assert found.through == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("stroke", [None, Stroke((0, 0, 0), 3.0)])
+def test_words_without_a_slab_have_no_tint(stroke: Stroke | None) -> None:
+    style = replace(PLAIN, stroke=stroke)
+    assert find_tint([backed(Drawn.of(style), style)]) is None

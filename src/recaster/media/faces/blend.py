@@ -24,7 +24,7 @@ PASSING, PASSING_SPREAD = 0.94, 0.035
 LID_REACH, LID_FEATHER = (1.1, 1.3), 0.012
 """What stays the source's of open eyes: eyeballs and the edges of the lids, over the eye, and how softly it ends. Creases are the
 persona's: two of them, one above the other, would be seen as a pale bow."""
-LOW_BAND, FINE_BAND = 0.07, 0.012
+LOW_BAND, FINE_BAND = 0.07, 0.02
 """Spreads over the width of the face from which on a difference is coarse, and below which it is fine."""
 FINE_STEEPNESS = 4.0
 """How much more quickly fine detail passes from one face to the other than the rest: mixed half and half it would be lost."""
@@ -64,6 +64,21 @@ def face_mask() -> FaceMask:
     return FaceMask(face, *(np.asarray(one, np.float32) for one in (inside, lids, eyes)))
 
 
+def silhouette(on_mesh: NDArray[np.bool_], width: float) -> Plane:
+    """Where a turned head is seen, soft at the edge behind which it turns away, 0–1, of the mask's shape.
+
+    Args:
+        on_mesh: which pixels show any of the head.
+        width: of the face in pixels.
+    """
+    reach = max(1, round(FEATHER * width))
+    whole = cv2.morphologyEx(on_mesh.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    # Beyond the picture's own border the head goes on.
+    padded = cv2.copyMakeBorder(whole, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
+    inner = cv2.erode(padded, _disc(reach))[reach:-reach, reach:-reach].astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(inner, (0, 0), 0.5 * reach), np.float32)
+
+
 def blended(target: Image, face: Picture, mask: Plane, tone: Plane, width: float) -> Image:
     """Show `face` where `mask` is, and its coarse difference from the target where `tone` is.
 
@@ -78,27 +93,27 @@ def blended(target: Image, face: Picture, mask: Plane, tone: Plane, width: float
     """
     size = (mask.shape[1], mask.shape[0])
     small = (max(2, size[0] // 4), max(2, size[1] // 4))
-    spread = max(0.8, LOW_BAND * width / 4)
     base = target.astype(np.float32)
     full = cv2.merge([mask, mask, mask])
     whole = np.asarray(cv2.subtract(face, base), np.float32)
     difference = cv2.multiply(whole, full)
-    share = np.asarray(
-        cv2.GaussianBlur(cv2.resize(mask, small, interpolation=cv2.INTER_AREA), (0, 0), spread), np.float32
-    )
-    coarse = cv2.GaussianBlur(cv2.resize(difference, small, interpolation=cv2.INTER_AREA), (0, 0), spread)
-    coarse = np.asarray(coarse / np.maximum(share, 1e-3)[..., None], np.float32)
+    reduced = [
+        np.asarray(cv2.resize(one, small, interpolation=cv2.INTER_AREA), np.float32) for one in (difference, mask)
+    ]
+    spread = max(0.8, LOW_BAND * width / 4)
+    coarse = cv2.resize(_averaged(reduced[0], reduced[1], spread), size, interpolation=cv2.INTER_LINEAR)
     around = cv2.resize(tone, small, interpolation=cv2.INTER_AREA)
     inner = np.clip(2 * cv2.GaussianBlur((around > 0.02).astype(np.float32), (0, 0), spread) - 1, 0, 1)
     wide = cv2.resize(np.asarray(inner, np.float32), size, interpolation=cv2.INTER_LINEAR)
-    coarse = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)
     toned = cv2.multiply(tone, wide)
     # The middle band at the mask's border, the coarse one wherever its tone goes, the fine one from one side of it.
-    middle = cv2.subtract(difference, cv2.multiply(coarse, full))
-    lit = cv2.multiply(coarse, cv2.merge([toned, toned, toned]))
+    change = cv2.subtract(difference, cv2.multiply(coarse, full))
+    change = cv2.add(change, cv2.multiply(coarse, cv2.merge([toned, toned, toned])))
+    smooth = _averaged(reduced[0], reduced[1], max(0.5, FINE_BAND * width / 4))
+    fine = cv2.subtract(whole, cv2.resize(smooth, size, interpolation=cv2.INTER_LINEAR))
     more = _steeper(mask) - mask
-    fine = cv2.multiply(_fine(whole, mask, max(0.7, FINE_BAND * width)), cv2.merge([more, more, more]))
-    changed = cv2.add(cv2.add(cv2.add(base, middle), fine), lit, dtype=cv2.CV_8U)
+    change = cv2.add(change, cv2.multiply(fine, cv2.merge([more, more, more])))
+    changed = cv2.add(base, change, dtype=cv2.CV_8U)
     return np.where(((mask > 0) | (tone > 0))[..., None], changed, target).astype(np.uint8)
 
 
@@ -107,13 +122,10 @@ def _steeper(mask: Plane) -> Plane:
     return np.asarray(np.clip(FINE_STEEPNESS * (mask - 0.5) + 0.5, 0, 1), np.float32)
 
 
-def _fine(values: Picture, mask: Plane, spread: float) -> Picture:
-    """What is finer than a spread, looking only where the mask is above zero."""
-    known = (mask > 0).astype(np.float32)
-    around = cv2.GaussianBlur(known, (0, 0), spread)
-    low = cv2.GaussianBlur(cv2.multiply(values, cv2.merge([known, known, known])), (0, 0), spread)
-    share = np.maximum(around, 1e-3)
-    return np.asarray(values - low / share[..., None], np.float32)
+def _averaged(values: Picture, weight: Plane, spread: float) -> Picture:
+    """Blur what was multiplied by a weight, and divide by the blurred weight."""
+    share = np.maximum(cv2.GaussianBlur(weight, (0, 0), spread), 1e-3)
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), spread) / share[..., None], np.float32)
 
 
 def _disc(radius: float) -> NDArray[np.uint8]:

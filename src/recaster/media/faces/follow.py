@@ -44,6 +44,8 @@ _ANCHORS = 160
 _ANCHOR_REACH = 0.02
 _LEAST_TRUSTED = 0.3
 _PROBES = 10
+_EYES_SEEN, _EYES_LOST = 25.0, 35.0
+"""Degrees to the side up to which an eye looks like itself seen from the front, and from which on it does not."""
 _MOST_HIDDEN_PROBE = 0.06
 
 
@@ -156,7 +158,9 @@ def follow_face(
     clear = tuple(probe for probe in probes if shares[probe.row] <= _MOST_HIDDEN_PROBE)
     expressions = np.stack([expression(one) for one in smooth])
     neutral = _neutral(poses.removed(smooth), expressions)
+    turned = np.clip((_EYES_LOST - np.abs(poses.degrees[:, :1])) / (_EYES_LOST - _EYES_SEEN), 0, 1)
     closed = closed_eyes(eyes, expressions[:, 4], _eye_widths(smooth)) * _clear_eyes(hidden)
+    closed = np.asarray(closed * turned, np.float32)
     return FollowedFace(
         track.frames, smooth, runs, poses, textures, hidden, neutral, expressions, closed, clear or probes, rate
     )

@@ -64,7 +64,7 @@ class FaceGenerator(Protocol):
 
     @property
     def keeps_source_eyes(self) -> bool:
-        """Whether eyes with their lids and the inside of the mouth stay the source's; in small faces open eyes are drawn."""
+        """Whether eyes with their lids and the inside of the mouth stay the source's wherever its gaze is not the usual one."""
         ...
 
     def begin(self, persona: Persona, face: FollowedFace) -> GeneratorSession:

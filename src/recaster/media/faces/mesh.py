@@ -21,6 +21,11 @@ Points = NDArray[np.float32]
 """Landmarks of one face, shape (468, 3): x and y in pixels of the frame, z in the same unit, smaller is nearer."""
 Plane = NDArray[np.float32]
 
+_HALVED = 160.0
+"""Width in pixels from which on a face is drawn at half the size."""
+_TORN = 0.06
+"""Over the layout's side: places of neighbouring pixels further apart lie on two sides of an edge behind which the face goes on."""
+
 Expression = NDArray[np.float32]
 """Mouth opening, mouth width, corner lift, brow height, eye opening: lengths over the distance between the eyes."""
 
@@ -137,7 +142,7 @@ def extended(texture: NDArray[np.uint8], known: NDArray[np.bool_]) -> NDArray[np
 def layout_map(points: Points, shape: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Which place of the layout each pixel shows, 0–1, (*shape, 2), and which pixels show any, `shape`.
 
-    Drawn at half the size and enlarged: the mesh is smooth. Triangles that face away are not drawn.
+    Large faces are drawn at half the size and enlarged: the mesh is smooth. Triangles that face away are not drawn.
 
     Args:
         points: landmarks in pixels of the picture, (468, 3).
@@ -151,16 +156,27 @@ def layout_map(points: Points, shape: tuple[int, int]) -> tuple[NDArray[np.float
     triangles = triangles[facing]
     # Far ones first, so that the nose covers the cheek behind it.
     triangles = triangles[np.argsort(-whole[triangles, 2].mean(axis=1), kind="stable")]
-    half = (shape[0] // 2 + 1, shape[1] // 2 + 1)
-    owner, weights = rasterised((whole[:, :2] / 2 - 0.25).astype(np.float32), triangles, half)
+    halved = float(np.ptp(points[:, 0])) > _HALVED
+    drawn_shape = (shape[0] // 2 + 1, shape[1] // 2 + 1) if halved else shape
+    corners = whole[:, :2] / 2 - 0.25 if halved else whole[:, :2]
+    owner, weights = rasterised(corners.astype(np.float32), triangles, drawn_shape)
     inside = owner >= 0
-    places = np.zeros((*half, 2), np.float32)
+    places = np.zeros((*drawn_shape, 2), np.float32)
     places[inside] = np.einsum("nk,nkc->nc", weights[inside], mesh.layout[triangles][owner[inside]])
-    size = (2 * half[1], 2 * half[0])
-    known = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8))
-    large = cv2.resize(places, size, interpolation=cv2.INTER_LINEAR)[: shape[0], : shape[1]]
+    known = cv2.erode(inside.astype(np.uint8), np.ones((3, 3)))
+    if not halved:
+        return places, known > 0
+    size = (2 * drawn_shape[1], 2 * drawn_shape[0])
+    large = cv2.resize(places, size, interpolation=cv2.INTER_LINEAR)
+    # Beside the edge of a nose before a cheek the mean of both would be a place between them, an eye for instance.
+    window = np.ones((3, 3), np.uint8)
+    jump = cv2.subtract(cv2.dilate(places, window), cv2.erode(places, window)).max(axis=2)
+    torn = ((jump > _TORN) & (known > 0)).astype(np.uint8)
+    if torn.any():
+        there = cv2.resize(torn, size, interpolation=cv2.INTER_NEAREST) > 0
+        large[there] = cv2.resize(places, size, interpolation=cv2.INTER_NEAREST)[there]
     drawn = cv2.resize(known, size, interpolation=cv2.INTER_NEAREST)[: shape[0], : shape[1]]
-    return np.ascontiguousarray(large), drawn > 0
+    return np.ascontiguousarray(large[: shape[0], : shape[1]]), drawn > 0
 
 
 def drawn_from_layout(plane: NDArray[Any], layout: NDArray[np.float32], *, fine: bool = False) -> NDArray[Any]:
@@ -232,6 +248,10 @@ class Poses:
     def carried(self, row: int, offsets: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn offsets given in the shape's frame, (p, 3), into pixels of a face."""
         return np.asarray(self.scale[row] * offsets @ self.turn[row].T, np.float32)
+
+    def placed(self, row: int, shape: Points) -> Points:
+        """Put a shape, (468, 3), where a face is, in pixels."""
+        return np.asarray(self.scale[row] * shape @ self.turn[row].T + self.shift[row], np.float32)
 
     def removed(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring faces (n, p, 3) back into the shape's frame."""

@@ -45,14 +45,13 @@ def shape_offsets(neutral: Points, persona: Points, share: float) -> NDArray[np.
     return np.asarray(offsets, np.float32)
 
 
-def held_landmarks(hidden: NDArray[np.uint8], glasses: bool) -> NDArray[np.float32]:
+def held_landmarks(hidden: NDArray[np.uint8]) -> NDArray[np.float32]:
     """How far each landmark must stay where it is in each row, 0–1, (n, 468), falling smoothly around what stands in front.
 
-    What stands in front of the face, and glasses on it, would bend with the face behind it.
+    What stands in front of the face would bend with the face behind it.
 
     Args:
         hidden: what stands in front, 0–255, in the layout of the mesh, (n, s, s).
-        glasses: whether glasses are worn.
     """
     layout = face_mesh().layout[:468]
     size = hidden.shape[1]
@@ -62,10 +61,6 @@ def held_landmarks(hidden: NDArray[np.uint8], glasses: bool) -> NDArray[np.float
     for row in np.flatnonzero(hidden.any(axis=(1, 2))):
         wide = cv2.dilate(hidden[row], cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
         held[row] = cv2.GaussianBlur(wide, (0, 0), _HELD_REACH * size)[rows, columns] / np.float32(255)
-    if glasses:
-        top, bottom = float(layout[[105, 334], 1].mean()), float(layout[[50, 280], 1].mean())
-        off = np.maximum(np.maximum(top - layout[:, 1], layout[:, 1] - bottom), 0)
-        held = np.maximum(held, np.exp(-((off / _HELD_REACH) ** 2)).astype(np.float32))
     # What is moved as a whole is held as a whole.
     for group in (*(list(eye) + list(lids) for eye, lids in zip(EYES, LIDS, strict=True)), list(INNER_LIPS)):
         held[:, group] = held[:, group].max(axis=1, keepdims=True)
@@ -102,13 +97,20 @@ class Reshaper:
     def __init__(self) -> None:
         self._controls = control_points(_CONTROL_POINTS)
 
-    def bend(self, image: Image, points: Points, target: Points) -> Image:
+    def bend(self, image: Image, points: Points, target: Points, outline: Points | None = None) -> Image:
         """Move the picture under `points` to `target`; beyond `REACH` times the oval every pixel stays the same.
 
         A thin-plate spline (Bookstein 1989) from target to source over control points and two rings that stay where they
         are, worked out on a coarse grid.
+
+        Args:
+            image: BGR.
+            points: landmarks in its pixels, (468, 3).
+            target: where they are to be.
+            outline: whose oval that is: the face at rest in its pose, for example, as a thing before the chin may pull
+                landmarks far out; `target`'s own unless given.
         """
-        oval = target[list(OVAL), :2]
+        oval = (target if outline is None else outline)[list(OVAL), :2]
         centre = oval.mean(axis=0)
         rings = np.concatenate([centre + (oval[::3] - centre) * ring for ring in _STILL_RINGS])
         known = np.concatenate([target[self._controls, :2], rings]).astype(np.float64)

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from recaster.errors import FaceUnsuitable
 from recaster.media.faces.analysis import TEXTURE
-from recaster.media.faces.blend import MASK, blended, face_mask
+from recaster.media.faces.blend import MASK, blended, face_mask, silhouette
 from recaster.media.faces.contours import EYES
 from recaster.media.faces.expressions import shape_at_rest
 from recaster.media.faces.eyelids import covered_by_lids
 from recaster.media.faces.finish import Finish, finish_for, usual_finish
 from recaster.media.faces.follow import FollowedFace, gaussian_in_time
 from recaster.media.faces.generator import FaceGenerator, FaceView
+from recaster.media.faces.glasses import FrameLayer, frame_texels
 from recaster.media.faces.light import filled_texels, luma, skin_texels
 from recaster.media.faces.mesh import Plane, Points, drawn_from_layout, layout_map, unwrapped
 from recaster.media.faces.occlusion import MOST_HIDDEN, hidden_share
@@ -39,7 +40,6 @@ REACH = 0.46
 _VIEW_MARGIN = 0.18
 _SKIN_SPREAD = 0.008
 _EYEBALL_TONE = 0.8
-_EYES_FROM_WIDTH, _EYES_TO_WIDTH = 100.0, 160.0
 _EYES_YAW = 22.0
 _UNUSUAL, _USUAL = 0.65, 0.9
 _AWAKE_FROM, _AWAKE = 0.1, 0.3
@@ -84,11 +84,16 @@ class BlendedSession:
         usual, first = np.median(seen, axis=0).astype(np.uint8), persona.references[0]
         look, worn = look_of(usual), look_of(unwrapped(first.image, first.landmarks, MASK, whole=False))
         self._kept = kept_texels(usual, look, worn)
-        self._held = held_landmarks(face.hidden, look.glasses)
+        frames = np.zeros_like(self._kept)
+        if look.glasses:
+            frames = np.asarray(cv2.GaussianBlur(frame_texels(usual), (0, 0), 0.8), np.float32)
+        self._frames = FrameLayer(frames) if look.glasses else None
+        # What stands before the chin must not be bent with it; a beard is the face's own.
+        before = _small(self._kept) if look.chin else np.zeros((TEXTURE, TEXTURE), np.uint8)
+        self._held = held_landmarks(np.maximum(face.hidden, before))
         hair = hair_over_turns(face.textures, face.poses.degrees[:, 0])
         self._hidden = np.maximum(face.hidden, hair)
-        small = np.round(255 * cv2.resize(self._kept, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA))
-        face = replace(face, hidden=np.maximum(self._hidden, small.astype(np.uint8)))
+        face = replace(face, hidden=np.maximum(self._hidden, _small(np.maximum(self._kept, frames))))
         self._rows = {int(frame): row for row, frame in enumerate(face.frames)}
         rest = shape_at_rest(persona, face)
         self._offsets = shape_offsets(rest, persona.shape, generator.shape_transfer)
@@ -139,7 +144,11 @@ class BlendedSession:
         moved = (self._offsets + self._brows[row]) * (1 - self._held[row])[:, None]
         offset = self._face.poses.carried(row, moved) * np.float32(alpha)
         target = points + offset
-        bent = self._reshaper.bend(crop, points, target) if np.abs(offset[:, :2]).max() > 0.2 else crop.copy()
+        worn = self._worn(crop, points)
+        bare = crop if worn is None else worn[0].taken_off(crop, *worn[1:])
+        # Frame pixels to the crop's: both kinds of points differ by the same corner.
+        outline = self._face.poses.placed(row, self._face.neutral) + (points - self._face.points[row])
+        bent = self._reshaper.bend(bare, points, target, outline) if np.abs(offset[:, :2]).max() > 0.2 else bare.copy()
         left, top, right, bottom = _region(target, bent, _VIEW_MARGIN)
         seen = self._seen(bent[top:bottom, left:right], target - np.array([left, top, 0], np.float32), row)
         view = seen.view
@@ -150,7 +159,11 @@ class BlendedSession:
         width, share = float(np.ptp(points[:, 0])), np.float32(alpha)
         mask, tone = seen.mask[box] * drawn.coverage[box] * share, seen.tone[box] * share
         bent[top:bottom, left:right][box] = blended(place, picture, mask, tone, width)
-        return bent
+        return bent if worn is None else worn[0].put_on(bent, crop, *worn[1:])
+
+    def _worn(self, image: Image, points: Points) -> tuple[FrameLayer, tuple[slice, slice], Plane] | None:
+        """Glasses, and where in a picture of the face their frames are."""
+        return None if self._frames is None else (self._frames, *self._frames.seen(points, image.shape[:2]))
 
     def _seen(self, image: Image, points: Points, row: int) -> _Seen:
         """What the generator sees, and the masks in its pixels."""
@@ -163,7 +176,8 @@ class BlendedSession:
         left = np.float32(1 - self._own_eyes[row]) * (1 - covered_by_lids(self._face.closed[row], MASK))
         mask, tone = shown * (1 - left * self._mask.eyes), shown * (1 - _EYEBALL_TONE * left * self._mask.eyeballs)
         planes = drawn_from_layout(cv2.merge([mask, tone, self._skin]), layout)
-        mask, tone, skin = cv2.split(planes * on_mesh[..., None].astype(np.float32))
+        seen = silhouette(on_mesh, float(np.ptp(points[:, 0])))
+        mask, tone, skin = cv2.split(cv2.multiply(planes, cv2.merge([seen, seen, seen])))
         return _Seen(view, *(np.asarray(plane, np.float32) for plane in (mask, tone, skin)))
 
     def _matched_finish(self) -> Finish:
@@ -171,13 +185,22 @@ class BlendedSession:
         found = []
         usable = [probe for probe in self._face.probes if self._alpha[probe.row] > 0]
         for probe in usable[:: max(1, -(-len(usable) // MOST_MATCHED))]:
-            seen = self._seen(probe.image, probe.points, probe.row)
+            image, worn = probe.image, self._worn(probe.image, probe.points)
+            if worn is not None:
+                image = worn[0].taken_off(image, *worn[1:])
+            seen = self._seen(image, probe.points, probe.row)
             if (seen.mask * seen.skin > 0.5).sum() < 100:
                 continue
             drawn = self._generator.generate(seen.view).picture
             may = self._face.width > SMALL_WIDTH
             found.append(finish_for(drawn, seen.view.image, seen.mask, seen.skin, may_sharpen=may))
         return usual_finish(found)
+
+
+def _small(plane: Plane) -> NDArray[np.uint8]:
+    """A plane of the layout, 0–1, as large and fine as a `FollowedFace`'s, 0–255."""
+    small = cv2.resize(plane, (TEXTURE, TEXTURE), interpolation=cv2.INTER_AREA)
+    return np.asarray(np.round(255 * small), np.uint8)
 
 
 def _shown(mask: Plane) -> tuple[slice, slice]:
@@ -193,13 +216,10 @@ def _shown(mask: Plane) -> tuple[slice, slice]:
 def own_eyes(persona: Persona, face: FollowedFace) -> NDArray[np.float32]:
     """How much of the persona's own eyes shows in each row, 0–1.
 
-    In a small face a gaze is hardly seen, but the eyes are most of what tells who it is. Wherever they do not look as they
-    usually do (closed, looking elsewhere) or are seen from the side, and in all large faces, they stay the source's. It is
-    asked of the picture: landmarks hardly close.
+    They are much of what tells who it is. Wherever the source's do not look as they usually do (looking elsewhere, half
+    closed) or are seen from the side, eyeballs stay the source's, and its gaze with them. It is asked of the picture:
+    landmarks neither see a gaze nor hardly close.
     """
-    size = np.clip((_EYES_TO_WIDTH - face.width) / (_EYES_TO_WIDTH - _EYES_FROM_WIDTH), 0, 1)
-    if size == 0:
-        return np.zeros(len(face.frames), np.float32)
     first = persona.references[0]
     drawn = luma(unwrapped(first.image, first.landmarks, TEXTURE))
     usual = luma(np.median(face.textures[:: max(1, len(face.frames) // 48)], axis=0))
@@ -207,8 +227,10 @@ def own_eyes(persona: Persona, face: FollowedFace) -> NDArray[np.float32]:
     awake = np.clip((_likeness_of_eyes(usual, drawn) - _AWAKE_FROM) / (_AWAKE - _AWAKE_FROM), 0, 1)
     alike = np.array([_likeness_of_eyes(luma(texture), usual) for texture in face.textures])
     as_usual = np.clip((alike - _UNUSUAL) / (_USUAL - _UNUSUAL), 0, 1)
+    # Half of each is two pupils in one eye: pass quickly.
+    as_usual = as_usual * as_usual * (3 - 2 * as_usual)
     turned = np.clip((MOST_YAW - np.abs(face.poses.degrees[:, 0])) / (MOST_YAW - _EYES_YAW), 0, 1)
-    share = np.asarray(_MOST_OWN_EYES * size * awake * turned * as_usual, np.float32)
+    share = np.asarray(_MOST_OWN_EYES * awake * turned * as_usual, np.float32)
     for run in np.unique(face.runs):
         own = face.runs == run
         share[own] = gaussian_in_time(share[own], max(0.5, _EYE_SECONDS * face.frame_rate))

@@ -1,13 +1,11 @@
 """How well a face can be swapped, said before anything is rendered: size, turns, beard, glasses, and what will be done.
 
-Beard, hair and glasses are told from the face's usual look in the layout of the mesh. Dark frames and full beards are
-recognised; glasses of thin bright metal and rimless ones are not.
+Beard, hair and glasses (`glasses`) are told from the face's usual look in the layout of the mesh.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from recaster.media.faces.analysis import LEAST_HEIGHT, FaceTrack
 from recaster.media.faces.contours import BROWS, LIDS, OUTER_LIPS
+from recaster.media.faces.glasses import has_glasses
 from recaster.media.faces.light import filled_texels, luma, oval_texels, skin_likeness, skin_texels, tint_of
 from recaster.media.faces.mesh import Plane, face_mesh, poses_of
 from recaster.media.video import Image
@@ -35,14 +34,11 @@ _DARK_CHIN, _MUCH_OF_CHIN = 0.5, 0.15
 a microphone 0.26, bearded ones 0.94."""
 _CHIN_REACH = 0.06
 """By which what is before the chin may move, over the layout's side."""
-_BRIDGE, _UNDER_EYES = 0.25, 0.15
-"""How much darker than the skin a bar is. Measured across the bridge of the nose: up to 0.21 without glasses, 0.83 with thick ones."""
 _DARK_HAIR, _SHINY_HAIR = 0.3, 0.55
 """Brightness over the skin's; in light hair is brighter, but less colourful than skin."""
 _GRAY_HAIR = 0.6
 _MOST_BLACK = 0.45
 _COVERED = 0.25
-_DARKER_THAN_BROW = 0.25
 
 Level = Literal["good", "limited", "unsuitable"]
 
@@ -54,7 +50,7 @@ class Look:
     beard: bool
     """A full one; stubble is skin."""
     glasses: bool
-    """With dark frames."""
+    """With dark frames, or thin ones of metal."""
     chin: bool = False
     """Something dark before the chin that is no full beard: a goatee, a microphone."""
 
@@ -78,14 +74,15 @@ def look_of(texture: Image) -> Look:
     unlike = _mean(likely, jaw) / max(_mean(likely, cheeks), 0.05)
     beard = darker < _BEARD_BRIGHTNESS and unlike < _BEARD_LIKENESS
     return Look(
-        beard, _has_frames(bright), not beard and float(_dark_chin(bright).sum()) > _MUCH_OF_CHIN * _chin_size(size)
+        beard, has_glasses(texture), not beard and float(_dark_chin(bright).sum()) > _MUCH_OF_CHIN * _chin_size(size)
     )
 
 
 def kept_texels(texture: Image, own: Look, persona: Look) -> Plane:
     """What of the source's usual look stays in front of the swapped face, 0–1, (s, s).
 
-    Glasses always stay; a full beard when the persona has none. Hair is another matter: `hair_texels`.
+    A full beard when the persona has none, and what is before the chin. Hair and glasses are other matters: `hair_texels`,
+    `glasses`.
     """
     size = texture.shape[0]
     kept = np.zeros((size, size), np.float32)
@@ -99,18 +96,6 @@ def kept_texels(texture: Image, own: Look, persona: Look) -> Plane:
         reach = 2 * round(_CHIN_REACH * size) + 1
         before = _dark_chin(luma(texture), 1.6)
         kept = np.maximum(kept, cv2.dilate(before, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))))
-    if own.glasses:
-        bright = luma(texture)
-        around = cv2.medianBlur(texture, 2 * max(2, size // 16) + 1)
-        frame = np.clip((0.85 - bright / np.maximum(luma(around), 1)) / 0.2, 0, 1) * _frame_band(size)
-        for brow in BROWS:
-            place = filled_texels(size, brow, (1.2, 1.3)) > 0
-            darkest = float(np.median(bright[place])) - _DARKER_THAN_BROW * float(
-                np.median(bright[skin_texels(size) > 0])
-            )
-            # A brow is dark, too; what crosses it must be darker still.
-            frame[place & (bright > darkest)] = 0
-        kept = np.maximum(kept, cv2.dilate(frame.astype(np.float32), np.ones((3, 3), np.uint8)))
     return np.asarray(cv2.GaussianBlur(kept, (0, 0), 0.8), np.float32)
 
 
@@ -206,7 +191,10 @@ def judge(track: FaceTrack) -> Suitability:
         return Suitability("unsuitable", (f"The face is only {track.height:.0f} pixels high.",))
     if track.height < SMALL:
         level = "limited"
-        reasons.append(f"The face is {track.height:.0f} pixels high: the new one will be soft.")
+        reasons.append(
+            f"The face is {track.height:.0f} pixels high: the new one will be soft, and thin or clear glasses on it would "
+            "not be seen and be painted away."
+        )
     turned = float((np.abs(poses_of(track.landmarks).degrees[:, 0]) > MOST_YAW).mean())
     if turned > 0.9:
         return Suitability("unsuitable", ("The face is turned away nearly all the time.",))
@@ -232,38 +220,6 @@ def judge(track: FaceTrack) -> Suitability:
             level = "limited"
             reasons.append("Something dark is before the chin, such as a goatee or a microphone: it stays in front.")
     return Suitability(level, tuple(reasons))
-
-
-def _has_frames(bright: Plane) -> bool:
-    """Whether a dark bar crosses the bridge of the nose and both under-eyes."""
-    size = bright.shape[0]
-    layout = face_mesh().layout * size
-    usual = max(float(np.median(bright[skin_texels(size) > 0])), 1.0)
-    reach = max(4, size // 20)
-
-    def bar(left: float, right: float, top: float, bottom: float) -> float:
-        profile = bright[int(top) : int(bottom) + 1, int(left) : max(int(right), int(left) + 1)].mean(axis=1) / usual
-        smooth = [np.median(profile[max(0, at - reach) : at + reach + 1]) for at in range(len(profile))]
-        return float((np.array(smooth) - profile).max()) if len(profile) else 0.0
-
-    bridge = bar(layout[193, 0] + 1, layout[417, 0] - 1, layout[9, 1], layout[195, 1])
-    half = 0.04 * size
-    under = [
-        bar(layout[middle, 0] - half, layout[middle, 0] + half, layout[low, 1], layout[50, 1])
-        for middle, low in ((145, 110), (374, 339))
-    ]
-    return bridge > _BRIDGE and min(under) > _UNDER_EYES
-
-
-@lru_cache(maxsize=2)
-def _frame_band(size: int) -> Plane:
-    """Where glasses sit: around the eyes, between them and towards the ears, without the brows' upper side."""
-    layout = face_mesh().layout * size
-    band = np.zeros((size, size), np.float32)
-    top, bottom = int(layout[[105, 334], 1].mean() - 0.01 * size), int(layout[50, 1] + 0.02 * size)
-    band[top:bottom] = 1
-    eyes = sum((filled_texels(size, lids, (0.75, 0.75)) for lids in LIDS), np.zeros((size, size), np.float32))
-    return np.asarray(band * oval_texels(size, 0.99) * (1 - np.clip(eyes, 0, 1)), np.float32)
 
 
 def _mean(values: NDArray[np.float32], weight: Plane) -> float:

@@ -52,7 +52,7 @@ least share."""
 PLAIN_FROM = (0.76, 0.84)
 """Shares of the outline, sideways and up, from which outwards the persona's skin differs from its broad shade by no more than
 `MOST_STRUCTURE` levels."""
-MOST_STRUCTURE = 12.0
+MOST_STRUCTURE = 17.0
 PORES = 0.008
 """Spread over the side below which detail is pores."""
 FOLD = 2.0

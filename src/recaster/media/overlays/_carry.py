@@ -26,6 +26,8 @@ LOST = 1e4
 """Squared error of a pixel nothing is known about."""
 _SLOW = 25.0
 """Misfit, in multiples of the noise, of a picture laid on its neighbour unmoved, up to which its motion is slow."""
+_MADE_UP = 0.6
+"""Mean error of what is behind the text, against that of a fill, from which it counts as made up."""
 _DRIFT = 0.15
 """Growth of the squared error per frame even where all fits."""
 _LEAST_SHARE = 0.02
@@ -113,9 +115,10 @@ class Carrier:
             believed = np.clip(1.0 - 3.0 * doubt, 0.0, 1.0) * (stay_error < _SLOW * NOISE)
             trust = np.where(sure > 0, 1.0, believed).astype(np.float32)
             guess = push_pull(np.where(sure[..., None] > 0, colors, self._small).astype(np.float32), trust)
-            flow = self._flow.between(guess, self._small, sure)
+            fine = float(np.minimum(doubt, 1.0)[sure == 0].mean()) < _MADE_UP if (sure == 0).any() else True
+            flow = self._flow.between(guess, self._small, sure, fine=fine)
             guess = np.where(sure[..., None] > 0, colors, _warped(self._small, flow)).astype(np.float32)
-            flow = self._flow.between(guess, self._small, sure)
+            flow = self._flow.between(guess, self._small, sure, fine=fine)
             moved = _warped(self._small, flow)
             error, offset = _misfit(colors, moved, sure)
             # A resting pixel stays exactly where it is: moving it by a tenth of a pixel would blur it and make it tremble.

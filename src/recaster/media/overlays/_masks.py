@@ -18,10 +18,10 @@ from recaster.media.overlays._carry import Hidden
 from recaster.media.overlays._change import SHIFT, Change, Pair, change_of
 from recaster.media.overlays._fill import smooth_known
 from recaster.media.overlays._glass import Glass, find_glass, seen_through
-from recaster.media.overlays._letters import Samples, find_letters, line_places
+from recaster.media.overlays._letters import Letters, Samples, find_letters, line_places
 from recaster.media.overlays._shapes import grown
 from recaster.media.overlays._slabs import BEYOND_SLAB, Highlight, find_highlight, find_slab
-from recaster.media.overlays._veil import Veil, find_veil
+from recaster.media.overlays._veil import Veil, find_pane, find_veil
 from recaster.media.overlays.model import OverlayTrack
 from recaster.media.overlays.timing import appearance
 from recaster.media.video.model import Image, Mask, Shot
@@ -284,8 +284,12 @@ class ClipMasks:
         left, top, _, _ = support_of(track, self._size)
         samples = Samples.of(pictures, left, top)
         change = self._change(track, samples)
+        pane = find_pane(track, samples)
+        track = track if pane is None else pane.track
         letters = find_letters(track, samples, change)
-        slab = find_slab(track, samples, letters)
+        if pane is not None:
+            letters = Letters(letters.core, letters.ink | pane.marks)
+        slab = find_slab(track, samples, letters) if pane is None else grown(pane.mask, 3)
         veil = find_veil(track, samples, slab, letters.ink)
         ink = letters.ink | slab if change is None else agreed(track, samples, letters, slab, change)
         highlight = find_highlight(track, samples)

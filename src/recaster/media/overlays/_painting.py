@@ -179,7 +179,13 @@ class Painter:
                 if not text:
                     continue
                 paragraph = self._fonts.paragraph(
-                    text, key, FINE * style.size, paint, spacing=style.letter_spacing, emoji_visible=emoji_visible
+                    text,
+                    key,
+                    FINE * style.size,
+                    paint,
+                    spacing=style.letter_spacing,
+                    emoji_visible=emoji_visible,
+                    whole=layout.text,
                 )
                 x, baseline = FINE * (line.x + dx), FINE * (line.baseline + dy)
                 paragraph.paint(canvas, x, baseline - paragraph.AlphabeticBaseline)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recaster.media.overlays.model import Polygon
+from recaster.media.overlays.model import OverlayLine, Polygon
 from recaster.media.video.model import Mask
 
 
@@ -34,6 +34,14 @@ def band(polygon: Polygon, along: float, across: float) -> NDArray[np.float64]:
             p[3] - along * u + across * v,
         ]
     )
+
+
+def line_axes(line: OverlayLine) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Unit vectors along and down a line."""
+    p = np.array(line.polygon, np.float64)
+    along = p[1] - p[0] + p[2] - p[3]
+    along /= max(1e-6, float(np.linalg.norm(along)))
+    return along, np.array([-along[1], along[0]])
 
 
 def painted(shape: tuple[int, int], polygon: NDArray[np.float64], left: int, top: int) -> Mask:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.overlays._letters import Letters, Samples, line_places
-from recaster.media.overlays._shapes import grown, painted, touching, with_holes_filled
+from recaster.media.overlays._shapes import grown, line_axes, painted, touching, with_holes_filled
 from recaster.media.overlays.model import Color, OverlayLine, OverlayTrack, Slab
 from recaster.media.video.model import Image, Mask
 
@@ -69,9 +69,7 @@ class _LineBox:
     def of(cls, line: OverlayLine, padding_x: float, padding_y: float) -> _LineBox:
         """The box of a line with its emoji, grown by the padding."""
         p = np.array(line.polygon, np.float64)
-        along = p[1] - p[0] + p[2] - p[3]
-        along /= max(1e-6, float(np.linalg.norm(along)))
-        down = np.array([-along[1], along[0]])
+        along, down = line_axes(line)
         points = np.concatenate([p, *(np.array(one.polygon, np.float64) for one in line.emoji)])
         return cls(
             along,
@@ -178,7 +176,7 @@ def _opaque(track: OverlayTrack, samples: Samples, letters: Letters, color: Colo
     body &= limit  # what has the slab's colour beyond it is dark clothing or a wall
     if int((body > 0).sum()) < 1.1 * int((inside > 0).sum()):
         body |= _described(track, slab, samples)  # the colour is not what the description says: trust its place
-    return grown(body | more, 3)
+    return grown(with_holes_filled(body | more, 4 * size * size), 3)  # emoji between both are holes
 
 
 def _slab_of_emoji(track: OverlayTrack, samples: Samples, color: Color, letters: Letters, limit: Mask) -> Mask:

@@ -19,8 +19,12 @@ from recaster.media.overlays.fonts import (
     DEFAULT_FONT,
     EMOJI_FONT,
     FALLBACK_WEIGHT,
+    SCRIPT_FONTS,
+    cjk_font_file,
+    cjk_members,
     fallback_font_files,
     find_font,
+    has_cjk,
     read_font,
 )
 from recaster.media.overlays.layout import FontExtents
@@ -78,7 +82,7 @@ class Typefaces:
         self._boxes: dict[tuple[str, str, float], tuple[float, float, float, float]] = {}
         self._keys: dict[tuple[str, int], str] = {}
         # Latin, Greek and Cyrillic letters that a face lacks come from the default one.
-        self._fallbacks: list[str] = [self.key(DEFAULT_FONT, FALLBACK_WEIGHT)]
+        self._fallbacks: list[str] = [self.key(font, FALLBACK_WEIGHT) for font in (DEFAULT_FONT, *SCRIPT_FONTS)]
         for path in fallback_font_files() if fallback_fonts is None else fallback_fonts:
             face = skia.Typeface.MakeFromFile(str(path))
             if face is None:
@@ -108,6 +112,18 @@ class Typefaces:
             self.register(alias, skia.Typeface.MakeFromData(skia.Data.MakeWithCopy(read_font(entry, self._folder))))
         return alias
 
+    def _families(self, key: str, text: str) -> list[str]:
+        """Names of the typefaces that are asked for the letters of a text, in that order."""
+        found = [key, *self._fallbacks]
+        path = cjk_font_file() if has_cjk(text) else None
+        if path is not None:
+            for member in cjk_members(text):
+                alias = f"cjk-{member}"
+                if alias not in self._faces:
+                    self.register(alias, _bold(skia.Typeface.MakeFromFile(str(path), member)))
+                found.append(alias)
+        return found
+
     def emoji_face(self) -> Any:
         """The typeface of colour emoji."""
         if EMOJI_FONT not in self._faces:
@@ -117,7 +133,7 @@ class Typefaces:
 
     def missing(self, text: str, style: TextStyle) -> tuple[str, ...]:
         """Characters of `text` for which no font has a picture."""
-        faces = [self._faces[key] for key in (self.key_of(style), *self._fallbacks)]
+        faces = [self._faces[key] for key in self._families(self.key_of(style), text)]
         found: dict[str, None] = {}
         for run, pictorial in runs(text):
             for character in run:
@@ -179,11 +195,22 @@ class Typefaces:
         return x, y, x + width / size, y + height / size
 
     def paragraph(
-        self, line: str, key: str, size: float, paint: Any, *, spacing: float = 0.0, emoji_visible: bool = True
+        self,
+        line: str,
+        key: str,
+        size: float,
+        paint: Any,
+        *,
+        spacing: float = 0.0,
+        emoji_visible: bool = True,
+        whole: str = "",
     ) -> Any:
-        """One shaped line at a size in pixels, painted with `paint`, with `spacing` em more behind each letter."""
+        """One shaped line at a size in pixels, painted with `paint`, with `spacing` em more behind each letter.
+
+        `whole` is the text that the line is of, where that tells its language better.
+        """
         text_style = skia.textlayout.TextStyle()
-        text_style.setFontFamilies([key, *self._fallbacks])
+        text_style.setFontFamilies(self._families(key, whole or line))
         text_style.setFontSize(size)
         text_style.setForegroundPaint(paint)
         if spacing:

@@ -2,12 +2,13 @@
 
 A slab of opacity o and colour F turns a background B into (1 - o) B + o F. Both are measured across the slab's edge,
 where the same background is seen once with and once without it; then the equation is solved for B. What stands opaque on
-the slab, and its soft edge, stay hidden and are left to `_carry`.
+the slab, and its soft edge, stay hidden and are left to `_carry`. Where the reader has no slab, or calls it see-through,
+`find_pane` looks for one in the eraser's own pictures.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,16 +16,91 @@ from numpy.typing import NDArray
 
 from recaster.media.overlays._fill import smooth_known
 from recaster.media.overlays._letters import Samples
-from recaster.media.overlays._shapes import grown
-from recaster.media.overlays.model import OverlayTrack
+from recaster.media.overlays._shapes import grown, line_axes, painted
+from recaster.media.overlays.model import OverlayTrack, Slab
+from recaster.media.overlays.tints import BackedLine, find_tint
 from recaster.media.video.model import Image, Mask
 
 _EDGE = 4
 """Pixels on both sides of a slab's edge that are not asked: they are soft."""
+_SOFT = 7
+"""Pixels at the rim of a slab's mask, three of them outside of it, that are not seen through: coding rings there."""
 _LEAST_THROUGH = 0.25
 """Below this share of the background, coding noise is all that would come back."""
 _NEARLY_GRAY = 24.0
 """Slabs are black or white: a smaller difference between the channels is the bleeding of colour at the edge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pane:
+    """Where a see-through slab stands, as its borders show it."""
+
+    track: OverlayTrack
+    """The block with this slab in its style."""
+    mask: Mask
+    """255 on the slab, on the grid of the samples."""
+    marks: Mask
+    """255 where the slab goes on far beyond a line: emoji that nobody described stand there."""
+
+
+def find_pane(track: OverlayTrack, samples: Samples) -> Pane | None:
+    """Look for a see-through slab; None where there is none, or the block is on an opaque one."""
+    stated, style = track.style.slab, track.style
+    if style.active_slab is not None or (stated is not None and stated.opacity * style.opacity > 0.9):
+        return None
+    along, down = line_axes(track.lines[0])
+    turn = np.array([along, down])
+    height, width = samples.shape
+    origin = np.array([samples.left, samples.top])
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]]) + origin
+    low = np.floor((corners @ turn.T).min(axis=0))
+    size = np.ceil((corners @ turn.T).max(axis=0) - low).astype(int)
+    # From pixels of the level pictures to pixels of the samples.
+    to_samples = np.column_stack([turn.T, turn.T @ low - origin])
+    pictures = samples.pictures
+    if abs(along[1]) > 1e-3:
+        pictures = tuple(
+            np.asarray(
+                cv2.warpAffine(
+                    one,
+                    to_samples,
+                    (int(size[0]), int(size[1])),
+                    flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                    borderMode=cv2.BORDER_REPLICATE,
+                ),
+                np.uint8,
+            )
+            for one in pictures
+        )
+    boxes = []
+    for line in track.lines:
+        places = np.concatenate([np.array(p, np.float64) for p in (line.polygon, *(e.polygon for e in line.emoji))])
+        (left, top), (right, bottom) = (places @ turn.T - low).min(axis=0), (places @ turn.T - low).max(axis=0)
+        boxes.append((left, top, right, bottom))
+    tint = find_tint([BackedLine(pictures, b[0], b[2], b[1], b[3], style.size) for b in boxes])
+    if tint is None:
+        return None
+    sides = [side for both in tint.aside for side in both if side is not None]
+    usual = min(float(np.median(sides)), style.size) if sides else (tint.above + tint.below) / 2
+    mask, marks = np.zeros(samples.shape, np.uint8), np.zeros(samples.shape, np.uint8)
+    for number, ((left, top, right, bottom), (before, after)) in enumerate(zip(boxes, tint.aside, strict=True)):
+        x0, x1 = left - (usual if before is None else before), right + (usual if after is None else after)
+        y0 = top - tint.above if number == 0 else (boxes[number - 1][3] + top) / 2
+        y1 = bottom + tint.below if number == len(boxes) - 1 else (bottom + boxes[number + 1][1]) / 2
+        x1, y1 = x1 - 1, y1 - 1  # from edges to the last pixels inside of them
+        fall = tint.slope * (np.array([x0, x1]) - (left + right) / 2)
+        level = np.array([[x0, y0 + fall[0]], [x1, y0 + fall[1]], [x1, y1 + fall[1]], [x0, y1 + fall[0]]])
+        mask |= painted(samples.shape, (level + low) @ turn, samples.left, samples.top)
+        for end, side, far in ((left, before, x0), (right, after, x1)):
+            if side is not None and side > max(1.5 * usual, 0.8 * style.size):
+                beyond = level.copy()
+                beyond[:, 0] = np.clip(beyond[:, 0], min(end, far), max(end, far))
+                marks |= painted(samples.shape, (beyond + low) @ turn, samples.left, samples.top)
+    opacity = min(1.0, (1.0 - tint.through) / max(style.opacity, 0.1))
+    blue, green, red = (int(value) for value in tint.color)
+    radius = 0.2 * (boxes[0][3] - boxes[0][1] + tint.above + tint.below) if stated is None else stated.radius
+    slab = Slab((red, green, blue), opacity, radius, usual, (tint.above + tint.below) / 2, True)
+    return Pane(replace(track, style=replace(style, slab=slab)), mask, marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +158,8 @@ def find_veil(track: OverlayTrack, samples: Samples, slab: Mask, letters: Mask) 
     # Where a corner is round cannot be seen through the slab: what a round one would leave out stays hidden.
     radius = 2 * max(2, round(1.3 * max(stated.radius, 0.45 * track.style.size))) + 1
     rounded = cv2.morphologyEx(slab, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (radius, radius)))
-    mask = np.asarray(((depth >= _EDGE) & (letters == 0) & (rounded > 0)) * 255, np.uint8)
+    depth = cv2.distanceTransform(np.asarray(rounded, np.uint8), cv2.DIST_L2, 5)
+    mask = np.asarray(((depth >= _SOFT) & (letters == 0)) * 255, np.uint8)
     return Veil(mask, through, added)
 
 

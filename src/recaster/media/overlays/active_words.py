@@ -60,11 +60,14 @@ def find_active_words(levels: Sequence[LevelLine], extent: Extent) -> ActiveWord
     # Something vivid in the scene stays where it is; the active word does not. A box around letters is no scenery.
     if not spans or (not boxed and float(np.ptp([span[0] for span in spans])) < 0.5 * extent.height):
         return None
+    near = 0.6 * extent.height
     borders = {
         float(place)
         for start, stop, *_ in spans
-        for place in (start, stop)
+        for place, others in ((start, [span[1] for span in spans]), (stop, [span[0] for span in spans]))
         if extent.left + 0.3 * extent.height < place < extent.right - 0.3 * extent.height
+        # Where one word stops standing out, the next begins; what a colour only ends at may be the scene.
+        and (boxed or any(abs(place - other) < near for other in others))
     }
     if not boxed and not any(_others_differ(level, extent, span) for level, span in known):
         return None

@@ -1,7 +1,7 @@
 """Slabs behind lines of text: how far they reach from the letters, how round their corners are, how much shines through.
 
-Padding is what the drawer means by it: from a line's advance to the side, and from the font's tall and hanging letters up
-and down, whichever letters the line has.
+See-through ones are found in `tints`. Padding is what the drawer means by it: from a line's advance to the side, and
+from the font's tall and hanging letters up and down, whichever letters the line has.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.overlays.inking import rgb
-from recaster.media.overlays.letters import Extent, LevelLine, find_veil
 from recaster.media.overlays.model import Slab
+from recaster.media.overlays.tints import BackedLine, Tint, find_tint
 from recaster.media.overlays.typesetting import Color
-from recaster.media.video.model import Image
 
 _ALIKE = 60.0
 """Distance of two colours (0–441) up to which they are one; half the contrast where slab and scene are told apart."""
@@ -26,20 +25,6 @@ _USUAL_RADIUS = 0.2
 """Radius of a slab whose corners cannot be seen, against its height: about what phone editors draw."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BackedLine:
-    """A line whose words are set, with its pictures. All in pixels of the pictures."""
-
-    pictures: tuple[Image, ...]
-    left: float
-    right: float
-    """Ends of its advance, emoji included."""
-    top: float
-    bottom: float
-    """How far the font's tall and hanging letters reach."""
-    em: float
-
-
 @dataclass(frozen=True, slots=True)
 class Backing:
     """A slab and how far it reaches up from the first and down from the last line; these may differ."""
@@ -47,6 +32,15 @@ class Backing:
     slab: Slab
     above: float
     below: float
+
+
+@dataclass(frozen=True, slots=True)
+class Glass:
+    """A see-through slab."""
+
+    backing: Backing
+    shows: bool
+    """Whether the scene is seen through it; if not, the scene is too even to tell it from an opaque one."""
 
 
 def find_slab(lines: Sequence[BackedLine], color: Color) -> Backing | None:
@@ -76,20 +70,37 @@ def find_slab(lines: Sequence[BackedLine], color: Color) -> Backing | None:
     return Backing(slab, above, below)
 
 
-def find_glass(line: BackedLine, level: LevelLine, extent: Extent, below: float) -> Backing | None:
-    """A see-through slab. Its ends are hidden in the scene: it is taken to reach aside as far as up and down.
-
-    `level` and `extent` are the line and its letters as the reader has them, `below` how far `line`'s pictures begin above
-    the picture of `level`.
-    """
-    veil = find_veil(level, extent)
-    if veil is None:
+def find_glass(lines: Sequence[BackedLine]) -> Glass | None:
+    """A see-through slab behind all lines; None where there is none."""
+    tint = find_tint(lines)
+    if tint is None:
         return None
-    above = line.top - (extent.top + below - veil.above)
-    under = extent.bottom + below + veil.below - line.bottom
-    padding = round(max(0.0, (above + under) / 2), 1)
-    radius = round(_USUAL_RADIUS * (line.bottom - line.top + 2 * padding), 1)
-    return Backing(Slab(rgb(veil.color), round(veil.opacity, 2), radius, padding, padding, True), above, under)
+    em = lines[0].em
+    # Farther out than a slab is wide around letters it goes on under something that nobody described.
+    sides = [
+        side for both in tint.aside for side in both if side is not None and -0.2 * em < side <= _WIDEST_PADDING * em
+    ]
+    padding_y = round(max(0.0, (tint.above + tint.below) / 2), 1)
+    padding_x = round(max(0.0, float(np.median(sides))), 1) if sides else padding_y
+    height = lines[0].bottom - lines[0].top + 2 * padding_y
+    per_line = len(lines) == 1 or _follows_lines(lines, tint)
+    slab = Slab(
+        rgb(tint.color), round(1.0 - tint.through, 2), round(_USUAL_RADIUS * height, 1), padding_x, padding_y, per_line
+    )
+    return Glass(Backing(slab, tint.above, tint.below), tint.shows)
+
+
+def _follows_lines(lines: Sequence[BackedLine], tint: Tint) -> bool:
+    """Whether a slab is as wide as each of its lines: then it reaches equally far aside from all of them."""
+    known = [
+        (line.right - line.left, before + after)
+        for line, (before, after) in zip(lines, tint.aside, strict=True)
+        if before is not None and after is not None
+    ]
+    if len(known) < 2:
+        return True
+    widths, reached = np.array(known).T
+    return bool(np.ptp(reached) < 0.5 * np.ptp(widths) or np.ptp(widths) < 0.4 * lines[0].em)
 
 
 def _reach(line: BackedLine, color: Color, axis: int, way: int) -> float | None:

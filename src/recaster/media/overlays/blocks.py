@@ -21,6 +21,8 @@ _LONGEST_CAPTION = 90
 """Frames that a caption of a few words stands at most."""
 _LONGEST_LOSS = 12
 """Frames for which a faint line may be lost in between."""
+_SURE = 0.95
+"""Confidence from which the letters of a reading are believed against those of another."""
 _ALIKE_SLABS = 60.0
 """Distance of two boxes' colours (0–441) up to which they are of one kind."""
 
@@ -186,8 +188,10 @@ def _boxes_together(one: ReadLine, other: ReadLine) -> tuple[Box, Box]:
 
 
 def _double_of(line: ReadLine, other: ReadLine) -> bool:
-    together = min(line.last, other.last) - max(line.first, other.first) + 1
-    return together > 0.5 * (line.last - line.first + 1) and covered(*_boxes_together(line, other)) > 0.6
+    # A part of a line that was only seen in the mean of many frames seems to fade in for ever: its time there says little.
+    first = line.first + (line.entry.frames if line.entry.kind == "fade" else 0)
+    together = min(line.last, other.last) - max(first, other.first) + 1
+    return together > 0.5 * (line.last - first + 1) and covered(*_boxes_together(line, other)) > 0.6
 
 
 def _share_start(line: ReadLine, part: ReadLine) -> None:
@@ -217,10 +221,25 @@ def _absorb(line: ReadLine, other: ReadLine) -> None:
     if more_gaps and other.confidence >= 0.85 and _letters(other.text) == _letters(line.text):
         line.text = other.text
         line.look = replace(line.look, text=other.look.text)
+    elif _lost_letters(line, other):
+        line.life, line.text, line.look, line.quad = other.life, other.text, other.look, other.quad
+        line.confidence = other.confidence
     if other.first < line.first:
         line.first, line.entry = other.first, other.entry
     if other.last > line.last:
         line.last, line.exit = other.last, other.exit
+
+
+def _lost_letters(line: ReadLine, other: ReadLine) -> bool:
+    """Whether another reading of a still line has all its letters and a few between them that this one has not.
+
+    On the box behind the word that is being said, letters run into each other, and some are lost.
+    """
+    if line.life.moves or other.life.moves or min(line.confidence, other.confidence) < _SURE:
+        return False
+    few, all_letters = _letters(line.text), iter(_letters(other.text))
+    more = len(_letters(other.text)) - len(few)
+    return 0 < more <= 0.4 * len(few) and all(letter in all_letters for letter in few)
 
 
 def _continued(life: Life, other: Life) -> Life:

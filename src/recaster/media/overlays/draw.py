@@ -18,9 +18,7 @@ from numpy.typing import NDArray
 from recaster.errors import InvalidInput
 from recaster.media.overlays._painting import Block, Painter
 from recaster.media.overlays._typefaces import Typefaces
-from recaster.media.overlays.fonts import (
-    FONT_FOLDER,
-)
+from recaster.media.overlays.fonts import FONT_FOLDER, remedy_for
 from recaster.media.overlays.layout import (
     SCALE_STEPS,
     SMALLEST_SCALE,
@@ -162,8 +160,8 @@ class SkiaTextDrawer:
         """See `TextDrawer.draw`."""
         if layout.missing_glyphs:
             raise InvalidInput(
-                f"No font has the characters {' '.join(layout.missing_glyphs)}; they would show as empty boxes. Use "
-                "other words or add a fallback font.",
+                f"No font has the characters {' '.join(layout.missing_glyphs)}; they would show as empty boxes. "
+                + remedy_for(layout.missing_glyphs),
                 field="text",
                 value=layout.text,
             )

@@ -67,7 +67,11 @@ class FoundLine:
     appearances: list[Contours]
     """Patterns at the first sighting's place: more than one where words change their look."""
     kept: list[Sighting] = field(default_factory=list)
+    in_frames: list[Sighting] = field(default_factory=list)
+    """Sightings in single frames, for their colours, where `kept` holds what stands still in several."""
     moves: bool = False
+    grows: bool = False
+    """Whether it was seen smaller at the same place a few frames before."""
     certain: bool = True
     """Whether its words could be read at first sight."""
     clear: Image | None = None

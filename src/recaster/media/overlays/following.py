@@ -34,6 +34,8 @@ _AFTERWARDS = 18
 """Frames for which a line is followed after it was last seen strong: its fade, and a few to know the scene without it."""
 _SEARCHED = 6.0
 """How far beyond both ends of a line that was badly read its mean picture reaches, in heights of the line."""
+_TYPED_ON = 2.5
+"""The same for a line that was seen to become longer."""
 _LONGEST_ENTRY = 22
 """Frames before the first sighting whose pixels are kept to see a line grow."""
 _LONGEST_POP = 12
@@ -62,6 +64,8 @@ class Life:
     """What stands still there, BGR grey with raised contrast; None for a line that moves or leaves no doubt."""
     looks: tuple[tuple[Luma, tuple[int, int]], ...]
     """The region of `mean` in a few single frames, each with the line's move in it."""
+    end: Luma | None
+    """The region of `mean` in the last frame in which the line stands; None for a line that moves."""
     strengths: Series
     """Strength per frame from `first` on."""
     drift: float
@@ -93,6 +97,7 @@ class _Follow:
     layer: StillLayer | None = None
     faint: bool = False
     looks: dict[int, tuple[Luma, tuple[int, int]]] = field(default_factory=dict)
+    end: Luma | None = None
     patch: Luma | None = None
     around: Luma | None = None
     drifts: list[float] = field(default_factory=list)
@@ -147,6 +152,8 @@ class LineFollower:
         more = [one for one in line.appearances if line_width(one.quad) >= 0.9 * line_width(quad)]
         reach = 0.9 * line_height(quad)
         box = box_of(line) if line.certain else bounds(longer(quad, _SEARCHED * line_height(quad)))
+        if line.certain and min(line_width(one) for _, one, _ in line.places) < 0.8 * line_width(quad):
+            box = bounds(longer(quad, _TYPED_ON * line_height(quad)))  # more may be typed on than any sighting shows
         wide = (max(reach, 0.14 * self._size[0]), max(reach, 0.05 * self._size[1])) if line.moves else (reach, reach)
         region = (
             max(0, int(box[0] - wide[0])),
@@ -177,6 +184,8 @@ class LineFollower:
             self._look_moving(one, index, crop)
         else:
             self._note(one, index, crop, (0, 0))
+        if one.strengths.get(index, 0.0) > 0.7 and not one.line.moves:
+            one.end = crop.copy()
         # As long as the line stands it is followed, whatever the first pass has sighted.
         if one.strengths.get(index, 0.0) > 0.5:
             one.stop = max(one.stop, index + _AFTERWARDS)
@@ -345,6 +354,7 @@ def _lives_of(one: _Follow) -> list[Life]:
                 still=still,
                 origin=(one.region[0], one.region[1]),
                 looks=tuple(look for frame, look in sorted(one.looks.items()) if frames[begin] <= frame <= frames[end]),
+                end=one.end if number + 1 == len(pieces) else None,
                 strengths=np.array([one.strengths[frame] for frame in span], np.float32),
                 drift=float(np.median(one.drifts)) if one.drifts else 0.0,
             )

@@ -50,6 +50,12 @@ def line_width(quad: Quad) -> float:
     return (math.hypot(bx - ax, by - ay) + math.hypot(cx - dx, cy - dy)) / 2
 
 
+def tilt(quad: Quad) -> float:
+    """Degrees by which a line is off level, whichever way."""
+    along = quad[1] - quad[0]
+    return abs(float(np.degrees(np.arctan2(along[1], along[0]))))
+
+
 def axes(quad: Quad) -> tuple[Quad, Quad, Quad]:
     """Top left corner of a line and the unit vectors along it and down from it, each of shape (2,)."""
     along = (quad[1] - quad[0]) + (quad[2] - quad[3])

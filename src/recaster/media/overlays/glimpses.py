@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ from recaster.media.overlays.contours import Contours, contours_of, find_offset
 from recaster.media.overlays.edges import Region, busy_regions, edges_of, in_rows, tile_sums
 from recaster.media.overlays.finding import FoundLine, Sighting
 from recaster.media.overlays.following import Life
-from recaster.media.overlays.geometry import bounds, covered, line_height, line_width
+from recaster.media.overlays.geometry import bounds, covered, line_height, line_width, longer, shifted
 from recaster.media.overlays.model import Animation
 from recaster.media.overlays.networks import LineDetector, LineRecogniser, Quad, straighten
 from recaster.media.overlays.wording import Wording, closer, vote, widened
@@ -44,6 +44,12 @@ _PASSES = 2.0
 """How many times more edges there must be for a moment than there are before and not after it, or the other way."""
 _LEAST_CONFIDENCE = 0.9
 _LEAST_LETTERS = 5
+_BESIDE = 7.0
+"""How far beside a glimpse its line is looked for in the frame itself, in heights of the line."""
+_NEARER = 1.5
+"""How much closer than usual that is looked at."""
+_SURE_MARK = 0.6
+"""Probability that a mark needs."""
 _STEEPEST = 0.2
 """Slope from which no line is believed that was only glimpsed."""
 _NOT_BEFORE = 0.4
@@ -147,7 +153,7 @@ class GlimpseFinder:
             for quad in quads:
                 glimpse = self._read(held, picture, (left, top), quad, without)
                 if glimpse is not None:
-                    self._keep(glimpse)
+                    self._keep(self._completed(held, glimpse))
 
     def _keep(self, glimpse: Glimpse) -> None:
         """Note a glimpse, of several of one line the one that says most."""
@@ -177,11 +183,39 @@ class GlimpseFinder:
             return None  # print that the scene has moved by more than was made good
         crop = straighten(picture, quad)
         near = straighten(picture, closer(quad))
-        words = vote(self._recogniser.read([crop, widened(crop, 1.3), near, widened(near, 1.3)]), [1.0] * 4)
+        itself = straighten(held.frame.image, at)
+        crops = [crop, widened(crop, 1.3), near, widened(near, 1.3), itself, widened(itself, 1.3)]
+        words = vote(self._recogniser.read(crops), [1.0] * len(crops))
+        words = _without_doubtful_marks(words)
         letters = sum(character.isalnum() for character in words.text)
         if letters < _LEAST_LETTERS or words.confidence < _LEAST_CONFIDENCE:
             return None
         return Glimpse(self._life(held, picture, luma, origin, at, pattern), words)
+
+    def _completed(self, held: _Held, glimpse: Glimpse) -> Glimpse:
+        """The glimpse with the words beside it that only the frame itself shows: what moves behind them hides them in
+        differences.
+        """
+        life, image = glimpse.life, held.frame.image
+        height = line_height(life.quad)
+        left, top, right, bottom = bounds(longer(life.quad, _BESIDE * height))
+        x0, y0 = max(0, round(left)), max(0, round(top - 0.5 * height))
+        picture = image[y0 : round(bottom + 0.5 * height), x0 : round(right)]
+        known = _squeezed(glimpse.wording)
+        scale = min(1.0, self._side / max(image.shape[:2]) * _NEARER)
+        for found in self._detector.detect(picture, scale):
+            quad = shifted(found.quad, x0, y0)
+            longer_now = line_width(quad) > line_width(life.quad) + 0.7 * height
+            if not longer_now or covered(bounds(life.quad), bounds(quad)) < 0.7 or line_height(quad) > 1.4 * height:
+                continue
+            crop = straighten(picture, found.quad)
+            words = vote(self._recogniser.read([crop, widened(crop, 1.3)]), [1.0] * 2)
+            if words.confidence >= _LEAST_CONFIDENCE and known in _squeezed(words) != known:
+                line = FoundLine(life.first, life.last, [(held.frame.index, quad, (0, 0))], life.line.appearances)
+                line.kept.append(Sighting(held.frame.index, quad, picture.copy(), (x0, y0), (0, 0)))
+                luma = held.luma[y0 : round(bottom + 0.5 * height), x0 : round(right)].copy()
+                return Glimpse(replace(life, line=line, quad=quad, mean=luma, origin=(x0, y0)), words)
+        return glimpse
 
     def _life(
         self, held: _Held, picture: Image, luma: Luma, origin: tuple[int, int], quad: Quad, pattern: Contours
@@ -208,6 +242,7 @@ class GlimpseFinder:
             still=None,
             origin=origin,
             looks=(),
+            end=None,
             strengths=np.array([strengths[index] / most for index in range(first, last + 1)], np.float32),
             drift=0.0,
         )
@@ -226,6 +261,27 @@ def _are_one(life: Life, other: Life) -> bool:
     together = life.first <= other.last and other.first <= life.last
     a, b = bounds(life.quad), bounds(other.quad)
     return together and max(covered(a, b), covered(b, a)) > 0.5
+
+
+def _without_doubtful_marks(words: Wording) -> Wording:
+    """The words without marks that are as likely a stain: of a faint line the letters are surer than its marks."""
+    if len(words.certainties) != len(words.text):
+        return words
+    kept = [
+        index
+        for index, (character, sure) in enumerate(zip(words.text, words.certainties, strict=True))
+        if character.isalnum() or character.isspace() or sure >= _SURE_MARK
+    ]
+    return replace(
+        words,
+        text="".join(words.text[index] for index in kept),
+        positions=tuple(words.positions[index] for index in kept),
+        certainties=tuple(words.certainties[index] for index in kept),
+    )
+
+
+def _squeezed(words: Wording) -> str:
+    return "".join(words.text.split()).casefold()
 
 
 def _worth(glimpse: Glimpse) -> float:

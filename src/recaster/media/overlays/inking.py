@@ -33,6 +33,14 @@ _LEAST_SHADOW = 0.12
 """Opacity from which a shadow is told from the scene's own darkness."""
 _LEAST_EXPLAINED = 0.2
 """Share of the brightness differences beside the letters that a shadow has to explain."""
+_FARTHEST_GLOW = 0.4
+"""Of a halo from its letters, in em."""
+_LEAST_GLOW = 30.0
+"""Difference (0–255) that a halo makes where it is full."""
+_LEAST_LIGHT = 90.0
+"""Of the brightest channel of a halo, and between its channels where it is darker than the scene."""
+_LEAST_EXPLAINED_BY_GLOW = 0.5
+"""Share of the colour differences beside the letters that a halo has to explain."""
 _SAMPLED = 4000
 """Pixels beside the letters that are asked for a shadow."""
 
@@ -171,6 +179,51 @@ def find_shadow(lettering: Lettering, opacity: float) -> Shadow | None:
         return None
     dark = float(np.clip(best[1] / max(opacity, 0.3), 0.0, 0.9))
     return Shadow((0, 0, 0), round(dark, 2), best[2], best[3], round(best[4], 1))
+
+
+def find_glow(lettering: Lettering, opacity: float) -> Shadow | None:
+    """A soft halo of a colour around the letters, as neon has it: the blurred letters that explain most of what differs
+    beside them from what lies farther off.
+
+    A halo of opacity k and colour C adds k s (C − B) to a scene B, where s are the blurred letters. Over an even scene k and
+    C cannot be told apart; the fullest colour that can be is taken then.
+    """
+    em, cover = lettering.em, lettering.coverage
+    # What moves behind the letters, bright for a moment, is none of theirs.
+    usual = np.median(np.stack(lettering.pictures), axis=0).astype(np.float32)
+    reach = _FARTHEST_GLOW * em
+    free = np.asarray(lettering.distance > reach, np.float32)
+    sigma = 0.5 * reach
+    room = cv2.GaussianBlur(free, (0, 0), sigma)
+    behind = cv2.GaussianBlur(usual * free[..., None], (0, 0), sigma) / np.maximum(room, 1e-3)[..., None]
+    use = (lettering.distance > 0.06 * em) & (lettering.distance < reach) & (room > 0.02)
+    if int(use.sum()) < 4 * FEW:
+        return None
+    ys, xs = (places[:: max(1, int(use.sum()) // _SAMPLED)] for places in np.nonzero(use))
+    ground = behind[ys, xs].astype(np.float64)
+    added = usual[ys, xs] - ground
+    total = float((added * added).sum())
+    best: tuple[float, NDArray[np.float64], float] | None = None
+    for blur in (0.16, 0.24, 0.34, 0.46):
+        cast = cv2.GaussianBlur(cover, (0, 0), blur * em / 2)[ys, xs].astype(np.float64)
+        strength = (cast @ added) / max(float(cast @ cast), 1e-6)
+        explained = float(((cast[:, None] * strength) * added).sum()) / max(total, 1e-6)
+        if best is None or explained > best[0]:
+            best = (explained, strength, blur * em)
+    if best is None or best[0] < _LEAST_EXPLAINED_BY_GLOW:
+        return None
+    _, strength, blur = best
+    if float(np.abs(strength).max()) < _LEAST_GLOW:
+        return None
+    level = ground.mean(axis=0)
+    ends = np.where(strength > 0, 255.0 - level, level)
+    share = float(np.clip((np.abs(strength) / np.maximum(ends, 1.0)).max(), 0.05, 0.95))
+    color = np.clip(level + strength / share, 0, 255)
+    if float(color.max()) < _LEAST_LIGHT or not (strength.max() > _LEAST_GLOW or float(np.ptp(color)) > _LEAST_LIGHT):
+        return None  # a plain darkening is a shadow
+    return Shadow(
+        rgb(color.astype(np.float32)), round(min(0.95, share / max(opacity, 0.3)), 2), 0.0, 0.0, round(blur, 1)
+    )
 
 
 def find_active_fill(lettering: Lettering, fill: Color, boxed: Color) -> Rgb | None:

@@ -165,8 +165,26 @@ def graphemes(text: str) -> list[str]:
     return [cluster for cluster in regex.findall(r"\X", text) if cluster not in ("\n", "\r\n", "\r")]
 
 
-_WIDE = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]")
+_WIDE = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\u3000-\u303fー～！-／：-＠［-｀｛-･]")
+"""What stands without spaces: Chinese letters and kana with their own punctuation."""
 _MARKER = regex.compile(r"^(?:\p{N}{1,3}[.)\]:]?|[-–—•·*→]+|#\p{N}+)$")
+
+
+_NEVER_FIRST = frozenset(
+    "、。，．・：；？！ーゝゞヽヾ々〻％℃‰～…‥）］｝〉》」』】〕〗ぁぃぅぇぉっゃゅょゎゕゖァィゥェォッャュョヮヵヶ"
+)
+"""Beside closing punctuation: marks and small kana that begin no line (the kinsoku rules of JIS X 4051, and their like in
+Chinese)."""
+_NEVER_LAST = frozenset("（［｛〈《「『【〔〖￥＄＃＠")
+
+
+def _may_break(before: str, after: str) -> bool:
+    """Whether a line may end between two characters of a word: beside Chinese letters and kana, but never a mark alone."""
+    if not (_WIDE.match(before) or _WIDE.match(after)):
+        return False
+    closing = unicodedata.category(after) in ("Po", "Pe", "Pf") or after in _NEVER_FIRST
+    opening = unicodedata.category(before) in ("Ps", "Pi") or before in _NEVER_LAST
+    return not closing and not opening
 
 
 def _pieces(paragraph: str) -> list[tuple[str, str]]:
@@ -175,9 +193,7 @@ def _pieces(paragraph: str) -> list[tuple[str, str]]:
     for word in paragraph.split():
         parts: list[str] = []
         for cluster in regex.findall(r"\X", word):
-            closing = unicodedata.category(cluster[0]) in ("Po", "Pe", "Pf")
-            breaks = bool(parts) and not closing and (_WIDE.match(cluster) or _WIDE.match(parts[-1][-1]))
-            if breaks or not parts:
+            if not parts or _may_break(parts[-1][-1], cluster[0]):
                 parts.append(cluster)
             else:
                 parts[-1] += cluster

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -238,6 +238,31 @@ def measure_ink(level: LevelLine, extent: Extent) -> Ink:
     return Ink(fill, letters, other if width > 0 else None, width, slab)
 
 
+def inked_rows(extent: Extent, ink: Ink) -> Extent:
+    """The extent drawn in to the rows of the letters' own colour, where hard edges of the scene had made it higher.
+
+    Only pieces about as high as the highest count, and what may be an accent or a tail of theirs.
+    """
+    inside = ink.letters[extent.top : extent.bottom, extent.left : extent.right].astype(np.uint8)
+    pieces = cv2.connectedComponentsWithStats(inside)[2][1:]
+    tops, heights = pieces[:, cv2.CC_STAT_TOP], pieces[:, cv2.CC_STAT_HEIGHT]
+    whole = heights >= 0.55 * float(heights.max(initial=0))
+    if int(whole.sum()) < 2:
+        return extent
+    height = float(heights[whole].max())
+    top, bottom = int(tops[whole].min()), int((tops + heights)[whole].max())
+    near = (pieces[:, cv2.CC_STAT_AREA] >= max(4.0, 0.004 * height**2)) & (tops > top - 0.45 * height)
+    near &= tops + heights < bottom + 0.4 * height
+    if near.any():
+        top, bottom = min(top, int(tops[near].min())), max(bottom, int((tops + heights)[near].max()))
+    rim = round(ink.stroke_width) + 1
+    return replace(
+        extent,
+        top=max(extent.top, extent.top + top - rim),
+        bottom=min(extent.bottom, extent.top + bottom + rim),
+    )
+
+
 def bright_side(level: LevelLine, extent: Extent) -> Color:
     """The colour on the bright side of the letters' edges."""
     part = level.picture[extent.top : extent.bottom, extent.left : extent.right].astype(np.float32)
@@ -311,56 +336,3 @@ def _stroke_width(letters: Bits, outline: Bits, extent: Extent) -> float:
         return 0.0
     reached = next((index for index, share in enumerate(shares) if index >= 1 and share < 0.5 * best), len(shares))
     return float(reached) if reached < len(shares) else 0.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Veil:
-    """A see-through slab behind a line, as its upper and lower borders show it."""
-
-    color: Color
-    opacity: float
-    above: float
-    below: float
-    """Distance of its borders from the letters, in pixels."""
-
-
-def find_veil(level: LevelLine, extent: Extent) -> Veil | None:
-    """A translucent slab: on both sides of its border the same scene, inside paler by one factor and tinted by one colour.
-
-    A pixel inside is `opacity · color + (1 − opacity) · pixel outside`; a straight line through the pairs across the
-    border gives both. None where there is no such border above and below the letters, or the scene is too even to tell.
-    """
-    picture = level.picture.astype(np.float32)
-    borders = [_border(picture, extent, way) for way in (-1, 1)]
-    if borders[0] is None or borders[1] is None:
-        return None
-    (above, one, color_above), (below, other, color_below) = borders[0], borders[1]
-    if abs(one - other) > 0.18 or float(np.linalg.norm(color_above - color_below)) > 60:
-        return None
-    color = np.clip((color_above + color_below) / 2, 0, 255)
-    return Veil(np.asarray(color, np.float32), (one + other) / 2, above, below)
-
-
-def _border(picture: NDArray[np.float32], extent: Extent, way: int) -> tuple[float, float, Color] | None:
-    """Distance of a slab's border above (−1) or below (1) the letters, its opacity and its colour."""
-    columns = picture[:, extent.left : extent.right]
-    start = extent.top if way < 0 else extent.bottom - 1
-    best: tuple[float, float, float, Color] | None = None
-    for distance in range(2, max(3, round(0.8 * extent.height))):
-        inner, outer = start + way * (distance - 1), start + way * (distance + 2)
-        if not (min(inner, outer) >= 0 and max(inner, outer) < len(picture)):
-            break
-        inside, outside = columns[inner], columns[outer]
-        spread = float(outside.std(axis=0).mean())
-        if spread < 8:
-            continue
-        centred = outside - outside.mean(axis=0)
-        slope = float((centred * (inside - inside.mean(axis=0))).sum() / max(float((centred**2).sum()), 1e-6))
-        shift = inside.mean(axis=0) - slope * outside.mean(axis=0)
-        error = float(np.sqrt(((slope * outside + shift - inside) ** 2).mean()))
-        jump = float(np.linalg.norm((inside - outside).mean(axis=0)))
-        if 0.12 < slope < 0.8 and error < 0.3 * spread and jump > 18:
-            color = shift / (1 - slope)
-            if (color > -30).all() and (color < 285).all() and (best is None or error / spread < best[0]):
-                best = (error / spread, float(distance), 1 - slope, np.asarray(color, np.float32))
-    return None if best is None else best[1:]

@@ -22,6 +22,7 @@ from recaster.media.overlays.letters import (
     LevelLine,
     edge_sharpness,
     em_size,
+    inked_rows,
     letter_extent,
     level_line,
     measure_ink,
@@ -29,12 +30,18 @@ from recaster.media.overlays.letters import (
 )
 from recaster.media.overlays.model import OverlayEmoji
 from recaster.media.overlays.networks import Quad
-from recaster.media.overlays.wording import Wording
+from recaster.media.overlays.wording import Wording, may_part
 from recaster.media.video.model import Image
 
 _ENOUGH_FOR_MEAN = 8
-_LIKE_SIGNS = "XxOo0"
-"""Letters for which a cross or a ring among emoji is taken."""
+_HANDLE = "@#"
+"""Signs with which names begin that have no gaps."""
+_LIKE_SIGNS = "XxOo0+*"
+"""Letters and signs for which a cross, a ring or a star among emoji is taken."""
+_TOO_HIGH = 0.9
+"""Height of a line's ink against that of its edges, below which the edges of the scene were taken for the line's."""
+_LARGE = 24.0
+"""Size of type in pixels from which blanks alone tell where words end."""
 _ROOM = 0.7
 """What is kept around a line's level picture, in heights of the line: a slab may reach farther than it."""
 
@@ -47,6 +54,8 @@ class SeenLine:
     """BGR, all of one shape: the level picture of the line with more room around it."""
     to_frame: NDArray[np.float64]
     """Affine matrix, shape (2, 3), from their pixels to pixels of the frame, the line at rest."""
+    known: NDArray[np.bool_]
+    """What most of the pictures show, their shape: what lies outside of a crop repeats its border."""
     left: int
     top: int
     """Where the level picture's first pixel lies in them."""
@@ -112,6 +121,11 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
     head = text.rsplit(" ", 1)[0].rstrip() if re.search(r"\S \S{1,2}$", text) and not emoji else ""
     if len(text) > 2 and text[-1] in _LIKE_SIGNS:
         head = text[:-1].rstrip()
+    if (
+        life.entry.kind == "typed"
+        and line_width(quad) > max(line_width(one.quad) for one in life.line.kept) + height / 2
+    ):
+        head = ""  # the last letters came after all pictures that were kept
     if head and len(positions) == len(text):
         # A last sign that was an emoji: then there is an emoji right behind the words without it.
         shorter = _measured(head, positions[: len(head)], clear, level)
@@ -123,7 +137,7 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
             text, positions = head, positions[: len(head)]
             extent, ink, em, emoji = shorter
     active = _active_words(life, quad, extent, level) if ink.slab is None else None
-    gapped = _spaced(text, positions, level, extent, ink, em)
+    gapped = _spaced(text, positions, level, extent, ink, em) if active is None else text
     if active is not None and gapped == text:
         gapped = _spaced_at(text, positions, level, active.borders)
     around = level.in_frame(extent.left, extent.top, extent.right, extent.bottom)
@@ -145,13 +159,18 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
     )
 
 
+def _within(life: Life, kept: list[Sighting]) -> list[Sighting]:
+    """The sightings of the line's own life; all of them where none is."""
+    return [one for one in kept if life.first <= one.frame <= life.last] or kept
+
+
 def _seen_line(life: Life, quad: Quad, level: LevelLine) -> SeenLine:
     """The line's pictures from the frames in which it stands complete and at full strength."""
     room = round(_ROOM * line_height(quad))
     to_frame = level.to_frame.copy()
     to_frame[:, 2] -= to_frame[:, :2] @ np.array([room, room])
     size = (level.picture.shape[1] + 2 * room, level.picture.shape[0] + 2 * room)
-    kept = [one for one in life.line.kept if life.first <= one.frame <= life.last] or life.line.kept
+    kept = _within(life, life.line.in_frames or life.line.kept)
     widest = max(line_width(one.quad) for one in kept)
     strong = 0.85 * float(np.quantile(life.strengths, 0.8)) if len(life.strengths) else 0.0
 
@@ -162,6 +181,7 @@ def _seen_line(life: Life, quad: Quad, level: LevelLine) -> SeenLine:
 
     whole = [one for one in kept if is_full(one)] or [max(kept, key=lambda one: line_width(one.quad))]
     pictures = []
+    shown = np.zeros(size[::-1], np.float32)
     for one in whole:
         index = one.frame - life.first
         offset = life.offsets[index] if 0 <= index < len(life.offsets) else np.array(one.offset)
@@ -175,7 +195,9 @@ def _seen_line(life: Life, quad: Quad, level: LevelLine) -> SeenLine:
             borderMode=cv2.BORDER_REPLICATE,
         )
         pictures.append(np.asarray(picture, np.uint8))
-    return SeenLine(tuple(pictures), to_frame, room, room)
+        inside = np.ones(one.crop.shape[:2], np.uint8)
+        shown += cv2.warpAffine(inside, to_crop, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    return SeenLine(tuple(pictures), to_frame, np.asarray(2 * shown > len(pictures), np.bool_), room, room)
 
 
 def _active_words(life: Life, quad: Quad, extent: Extent, level: LevelLine) -> ActiveWords | None:
@@ -195,7 +217,7 @@ def _spaced_at(text: str, positions: tuple[float, ...], level: LevelLine, border
     pieces = []
     for index, character in enumerate(text):
         pieces.append(character)
-        if index + 1 < len(text) and not character.isspace() and not text[index + 1].isspace():
+        if index + 1 < len(text) and may_part(character, text[index + 1]):
             here, there = (level.left + positions[at] * length for at in (index, index + 1))
             slack = 0.15 * (there - here)
             if any(here + slack < border < there - slack for border in borders):
@@ -208,6 +230,11 @@ def _measured(
 ) -> tuple[Extent, Ink, float, tuple[SeenEmoji, ...]]:
     extent = letter_extent(clear, positions)
     ink = measure_ink(sharp, extent)
+    drawn_in = inked_rows(extent, ink)
+    if drawn_in.height < _TOO_HIGH * extent.height:
+        # The scene's edges had a part in what was measured: once more without them.
+        extent = drawn_in
+        ink = measure_ink(sharp, extent)
     em = em_size(text, max(1.0, extent.height - 2 * ink.stroke_width))
     emoji = find_emoji(sharp, extent, em, ink.slab) if len(text) > 1 else ()
     return extent, ink, em, emoji
@@ -215,7 +242,7 @@ def _measured(
 
 def _sharp_picture(life: Life, quad: Quad) -> tuple[Image, tuple[int, int], tuple[int, int]]:
     """A single frame's crop of the whole line, or its mean picture where the line is longer than any crop."""
-    kept = [one for one in life.line.kept if life.first <= one.frame <= life.last] or life.line.kept
+    kept = _within(life, life.line.kept)
     widest = max(line_width(one.quad) for one in kept)
     if line_width(quad) > 1.15 * widest:
         return np.asarray(cv2.cvtColor(life.mean, cv2.COLOR_GRAY2BGR), np.uint8), life.origin, (0, 0)
@@ -247,29 +274,48 @@ def _without_stray_end(wording: Wording, width: float, level: LevelLine) -> tupl
 
 def _spaced(text: str, positions: tuple[float, ...], level: LevelLine, extent: Extent, ink: Ink, em: float) -> str:
     """The words with the gaps that stand between the letters: the network drops narrow ones of heavy type."""
-    if len(text) != len(positions) or len(text) < 4:
+    if len(text) != len(positions) or len(text) < 4 or text[0] in _HANDLE:
         return text
     band = (slice(extent.top, extent.bottom), slice(extent.left, extent.right))
     filled = np.asarray((ink.letters[band] | upright_edges(level.picture)[band]).any(axis=0))
     length = level.right - level.left
-    gaps: dict[int, int] = {}
     letters = [index for index, character in enumerate(text) if not character.isspace()]
+    blanks = []
     for index, following in itertools.pairwise(letters):
         start = level.left + positions[index] * length - extent.left
         stop = level.left + positions[following] * length - extent.left
-        gaps[index] = _longest_blank(filled[max(0, int(start)) : max(0, int(stop) + 1)])
-    known = [gaps[index] for index, following in itertools.pairwise(letters) if following - index > 1]
-    tight = [gaps[index] for index, following in itertools.pairwise(letters) if following - index == 1]
-    # One or two gaps may be measured wrong; several that agree tell how wide the others are.
-    if len(known) < 3 or not tight:
-        return text
-    least = max(float(np.median(known)), 0.08 * em, 2.0 * float(np.quantile(tight, 0.9)), 3.0)
-    pieces = []
-    for index, character in enumerate(text):
-        pieces.append(character)
-        if gaps.get(index, 0) >= least and index + 1 < len(text) and not text[index + 1].isspace():
-            pieces.append(" ")
+        blanks.append(_longest_blank(filled[max(0, int(start)) : max(0, int(stop) + 1)]))
+    gapped = word_gaps(blanks, [following - index > 1 for index, following in itertools.pairwise(letters)], em)
+    pieces = [text[letters[0]]]
+    for following, gap in zip(letters[1:], gapped, strict=True):
+        pieces.append(f" {text[following]}" if gap else text[following])
     return "".join(pieces)
+
+
+def word_gaps(blanks: Sequence[int], read: Sequence[bool], em: float) -> list[bool]:
+    """Between which letters a word ends, from the blank columns between each two and from where a gap was read.
+
+    `blanks` are in pixels, `em` is about the size of the type. One or two blanks may be measured wrong; several that agree
+    tell how wide the others are. Where hardly any gap was read, blanks that are all at least twice as wide as all others
+    are gaps.
+    """
+    known = sorted(blank for blank, gap in zip(blanks, read, strict=True) if gap)
+    tight = [blank for blank, gap in zip(blanks, read, strict=True) if not gap]
+    if not tight:
+        return list(read)
+    if len(known) >= 3:
+        least = max(float(np.median(known)), 0.08 * em, 2.0 * float(np.quantile(tight, 0.9)), 3.0)
+        return [gap or blank >= least for blank, gap in zip(blanks, read, strict=True)]
+    if len(known) <= 1 and len(blanks) >= 7 and em >= _LARGE:
+        ordered = sorted(blanks)
+        # There are words of one letter, but not many: most blanks are within words.
+        first = -(-6 * len(ordered) // 10)
+        ratios = [ordered[place] / max(ordered[place - 1], 1.0) for place in range(first, len(ordered))]
+        place = first + int(np.argmax(ratios))
+        within, between = ordered[place - 1], ordered[place]
+        if between >= max(2.0 * within, within + 0.1 * em, 4.0) and (not known or known[0] >= between):
+            return [blank >= between for blank in blanks]
+    return list(read)
 
 
 def _longest_blank(filled: NDArray[np.bool_]) -> int:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from recaster.media.overlays.inking import ALIKE, FEW, Bits, Lettering
 from recaster.media.overlays.typesetting import Color, Field
 
-_CLEAR = 0.1
-"""Share of the scene in the letters below which they count as opaque: it is then less than the error of the measure."""
+_CLEAR, _CLEAR_PIXELS = 0.1, 4.5
+"""Share of the scene in the letters below which they count as opaque: it is then less than the error of the measure. Of
+small letters, as many pixels of their size are the scene's by their coding alone."""
 _LEAST_VARIETY = 6.0
 """Standard deviation (0–255) of what is behind letters from which it can be seen to shine through."""
 _LEAST_SLOPE = 0.15
@@ -80,7 +81,7 @@ def find_translucence(lettering: Lettering, fill: Color, rim: float) -> Transluc
     level, ground = np.median(seen, axis=0), guess.mean(axis=0)
     apart = np.where(np.abs(ends := np.where(level > ground, 255.0, 0.0) - ground) < 1.0, 1.0, ends)
     through = float(np.clip(min(through, float(((ends + ground - level) / apart).min())), 0.0, 0.9))
-    if through < _CLEAR:
+    if through < max(_CLEAR, _CLEAR_PIXELS / lettering.em):
         return None
     through = _with_plain_paint(through, np.asarray(level, np.float32), np.asarray(ground, np.float32))
     own = (level - through * ground) / (1.0 - through)

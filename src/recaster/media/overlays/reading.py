@@ -18,8 +18,9 @@ from recaster.media.overlays.blocks import ReadLine, grouped, joined
 from recaster.media.overlays.edges import halved
 from recaster.media.overlays.finding import LineFinder, settle
 from recaster.media.overlays.following import Life, LineFollower, with_ends
-from recaster.media.overlays.geometry import bounds, covered, line_width, polygon, shifted
-from recaster.media.overlays.glimpses import GlimpseFinder
+from recaster.media.overlays.geometry import bounds, covered, line_height, line_width, polygon, shifted, tilt
+from recaster.media.overlays.glimpses import Glimpse, GlimpseFinder
+from recaster.media.overlays.growth import without_smaller
 from recaster.media.overlays.looks import look_at
 from recaster.media.overlays.model import Animation, OverlayLine, OverlayRole, OverlayTrack
 from recaster.media.overlays.networks import LineDetector, LineRecogniser, Quad, TextModels, straighten
@@ -32,8 +33,9 @@ from recaster.media.overlays.scene import (
     least_sharpness,
     may_be_overlay,
     may_keep_company,
+    stood_still_for_a_moment,
 )
-from recaster.media.overlays.second_look import is_piece_of, look_again
+from recaster.media.overlays.second_look import is_piece_of, look_again, typed_to_the_end
 from recaster.media.overlays.still_lines import StillLineFinder
 from recaster.media.overlays.style import BlockLook, SeenBlock, describe
 from recaster.media.overlays.tesseract import ScriptReader
@@ -46,6 +48,10 @@ _OVERLAPS = 0.15
 """Share of a line by which no other words stand in its place."""
 _HARDLY_SEEN = 0.5
 """Strength below which a line may be another one's contours."""
+_MOMENT = 3
+"""Frames for which a line is there that only just begins or ends."""
+_SURE = 0.95
+"""Confidence from which a line is known to say what it was read to say."""
 _UNSURE = 0.85
 """Confidence of the network below which a line may be in a script that it does not know."""
 
@@ -126,12 +132,13 @@ class RapidTextReader:
             half = halved(luma)
             finder.feed(frame, luma, half)
             glimpsed.feed(frame, luma, half)
-            still.feed(frame.index, luma, finder.lines)
+            still.feed(frame, luma, finder.lines)
             progress(frame.index + 1, 2 * count)
         lines = [line for line in (*finder.lines, *still.lines) if may_be_overlay(line, facts)]
         for line in lines:
             settle(line)
         lines = [line for line in lines if is_worth_following(line, read_at_sight(line, self._recogniser), count)]
+        lines = without_smaller(lines)
         for line in lines:
             line.certain = line.certain and not any(
                 other is not line
@@ -144,13 +151,17 @@ class RapidTextReader:
             for picture in read_luma(path, facts.width):
                 follower.feed(picture.index, picture.luma)
                 progress(count + picture.index + 1, 2 * count)
-        read = [
-            self._line(life, *look_again(life, wording, self._detector, self._recogniser))
-            for life, wording in _after_each_other(self._overlays(follower.lives(), facts))
-        ]
+        worded = _after_each_other(self._overlays(follower.lives(), facts))
+        read = []
+        for life, wording in worded:
+            quad, words = look_again(life, wording, self._detector, self._recogniser)
+            if any(_swallows(life, quad, *other) for other in worded if other[0] is not life):
+                quad, words = life.quad, wording
+            read.append(self._line(life, *typed_to_the_end(life, quad, words, self._recogniser)))
         least = least_sharpness([line.look.sharpness for line in read])
         # Nothing but set type is typed on letter by letter, and what has hardly begun has little to be measured by.
         set_type = [line for line in read if line.look.sharpness >= least or line.entry.kind == "typed"]
+        set_type = [line for line in set_type if not any(_is_piece(line, one) for one in glimpsed.glimpses)]
         set_type += [
             self._line(one.life, one.life.quad, one.wording)
             for one in glimpsed.glimpses
@@ -171,7 +182,9 @@ class RapidTextReader:
                 wording = read_life(life, self._recogniser)
                 if has_words_for_company(wording):
                     sure.append((life, wording))
-        return sure
+        overlays = {id(life) for life, _ in sure}
+        print_in_scene = [life for life in lives if life.moves and id(life) not in overlays]
+        return [one for one in sure if not any(stood_still_for_a_moment(*one, moving) for moving in print_in_scene)]
 
     def _line(self, life: Life, quad: Quad, wording: Wording) -> ReadLine:
         look = look_at(life, quad, wording)
@@ -187,6 +200,19 @@ class RapidTextReader:
         if confidence < self._settings.least_confidence:
             text = ""
         return ReadLine(life, text, confidence, quad, look, life.first, life.last, life.entry, life.exit)
+
+
+def _swallows(life: Life, quad: Quad, other: Life, words: Wording) -> bool:
+    """Whether a line that was found longer than at first now holds another that is set at another size or tilt."""
+    if words.confidence < _SURE or other.last < life.first or other.first > life.last:
+        return False
+    place = bounds(other.quad)
+    if covered(place, bounds(quad)) < 0.7 or covered(place, bounds(life.quad)) > 0.3:
+        return False
+    heights = line_height(life.quad), line_height(other.quad)
+    # The tilt of a short line is not sure.
+    long = min(line_width(one.quad) / line_height(one.quad) for one in (life, other)) > 2
+    return max(heights) > 1.4 * min(heights) or (long and abs(tilt(life.quad) - tilt(other.quad)) > 6)
 
 
 def _after_each_other(lines: Sequence[tuple[Life, Wording]]) -> list[tuple[Life, Wording]]:
@@ -260,6 +286,16 @@ def _track(lines: list[ReadLine], life: Life, reference: int, look: BlockLook) -
         role=OverlayRole.TEXT,
         confidence=float(np.mean([line.confidence for line in lines])),
     )
+
+
+def _is_piece(line: ReadLine, glimpse: Glimpse) -> bool:
+    """Whether a line that was there for a moment is a part of what was seen in a difference."""
+    brief = (
+        line.last - line.first + 1 <= _MOMENT and line.first <= glimpse.life.last and glimpse.life.first <= line.last
+    )
+    inside = covered(bounds(line.quad), bounds(glimpse.life.quad)) > 0.7
+    longer = line_width(glimpse.life.quad) > 1.2 * line_width(line.quad)
+    return brief and inside and longer and "".join(line.text.split()).casefold() in _letters(glimpse.wording)
 
 
 def _stands_there(glimpse: Life, life: Life) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 
 from recaster.media.overlays.finding import FoundLine, Sighting
 from recaster.media.overlays.following import Life, Series
-from recaster.media.overlays.geometry import bounds, line_height, line_width, shifted
+from recaster.media.overlays.geometry import bounds, line_height, line_width, shifted, tilt
 from recaster.media.overlays.networks import Quad, ReadText
 from recaster.media.overlays.wording import Wording
 from recaster.media.video.model import Mask, VideoFacts
@@ -42,13 +42,15 @@ _LEAST_IN_COMPANY = 0.75
 _LONGEST_CUT_ENTRY = 14
 """Frames of an entry that the clip's end may cut off before the line has stood still at all."""
 
+_SHORTEST_REST = 15
+"""Frames between a movement of the scene and a moment in which it stands still."""
 _SURE_WORDS = Wording("as sure as words can be", 1.0, ())
 
 
 def may_be_overlay(line: FoundLine, facts: VideoFacts) -> bool:
     """Tell whether a found line has the size and the tilt of set type, so that following it is worth the time."""
     height = line_height(line.quad)
-    return _LEAST_HEIGHT * facts.height <= height <= _MOST_HEIGHT * facts.height and _tilt(line.quad) <= _STEEPEST
+    return _LEAST_HEIGHT * facts.height <= height <= _MOST_HEIGHT * facts.height and tilt(line.quad) <= _STEEPEST
 
 
 def is_worth_following(line: FoundLine, read: ReadText, frame_count: int) -> bool:
@@ -65,21 +67,24 @@ def is_overlay(life: Life, wording: Wording, facts: VideoFacts) -> bool:
         return _is_moving_overlay(life, wording)
     if life.drift > _MOST_DRIFT:
         return False
+    if life.line.grows and life.entry.kind == "pop":
+        # Nothing in a scene comes towards one so fast and stays at its place.
+        return wording.confidence >= 0.95 and tilt(life.quad) < _STEEP
     frames = life.last - life.first + 1
     clipped = life.first == 0 or life.last == facts.frame_count - 1
     if frames < 3:
-        return clipped and wording.confidence >= 0.93 and _tilt(life.quad) < _STEEP
+        return clipped and wording.confidence >= 0.93 and tilt(life.quad) < _STEEP
     if life.entry.kind == "typed":
-        return wording.confidence >= 0.85 and _tilt(life.quad) < _STEEP
+        return wording.confidence >= 0.85 and tilt(life.quad) < _STEEP
     if life.last == facts.frame_count - 1 and _comes_as_the_clip_ends(life, wording):
         return True
     steady, core = _steady_share(life), len(_core(life))
     letters = len("".join(wording.text.split()))
-    well_read = wording.confidence >= 0.95 and core >= 15 and _tilt(life.quad) < _STEEP
-    if steady < (0.4 if well_read else 0.55) or steady * core < 3 or core < min(6, 0.45 * frames):
+    well_read = wording.confidence >= 0.95 and core >= 15 and tilt(life.quad) < _STEEP
+    if steady < (0.4 if well_read else 0.55) or steady * core < 3 or core < min(6, 0.45 * _followed(life, wording)):
         return False
     doubts = (
-        (_tilt(life.quad) > _STEEP)
+        (tilt(life.quad) > _STEEP)
         + (wording.confidence < 0.9)
         + (wording.confidence < 0.75)
         + 2 * (wording.confidence < _SURE_SHORT.get(letters, 0.0) and not _is_unread(life.quad, letters))
@@ -110,7 +115,7 @@ def _comes_as_the_clip_ends(life: Life, wording: Wording) -> bool:
     rising = bool((np.diff(life.strengths) > -0.03).all())
     several = len("".join(wording.text.split())) >= 6
     brief = len(life.strengths) <= _LONGEST_CUT_ENTRY
-    return brief and rising and several and wording.confidence >= 0.95 and _tilt(life.quad) < 0.5 * _STEEP
+    return brief and rising and several and wording.confidence >= 0.95 and tilt(life.quad) < 0.5 * _STEEP
 
 
 def may_keep_company(life: Life, other: Life, facts: VideoFacts) -> bool:
@@ -120,7 +125,7 @@ def may_keep_company(life: Life, other: Life, facts: VideoFacts) -> bool:
     """
     if life.moves or other.moves or life.drift > _MOST_DRIFT:
         return False
-    if abs(life.first - other.first) > 1 or abs(life.last - other.last) > 1:
+    if abs(life.last - other.last) > 1 or not (abs(life.first - other.first) <= 1 or _is_typed_next(life, other)):
         return False
     if life.first == 0 and life.last == facts.frame_count - 1:
         return False
@@ -129,13 +134,36 @@ def may_keep_company(life: Life, other: Life, facts: VideoFacts) -> bool:
     gap = max(a[1], b[1]) - min(a[3], b[3])
     beside = min(a[2], b[2]) - max(a[0], b[0])
     near = -0.6 * max(one, two) < gap < 0.7 * max(one, two) and beside > 0.5 * min(a[2] - a[0], b[2] - b[0])
-    return near and max(one, two) < 2.2 * min(one, two) and abs(_tilt(life.quad) - _tilt(other.quad)) < 8
+    return near and max(one, two) < 2.2 * min(one, two) and abs(tilt(life.quad) - tilt(other.quad)) < 8
+
+
+def _is_typed_next(life: Life, other: Life) -> bool:
+    """Whether a line begins below a typed one, where that begins, when that is complete."""
+    if other.entry.kind != "typed" or not abs(life.first - other.first - other.entry.frames) <= 4:
+        return False
+    a, b = bounds(life.quad), bounds(other.quad)
+    return a[1] > b[1] and abs(a[0] - b[0]) < 0.5 * line_height(other.quad)
+
+
+def stood_still_for_a_moment(life: Life, wording: Wording, moving: Life) -> bool:
+    """Tell whether a still line is a part of print that moves with the scene right before or after."""
+    words = "".join(wording.text.split()).casefold()
+    if life.moves or moving.line.at_sight is None or len(words) < 3:
+        return False
+    if life.first - moving.last > _SHORTEST_REST or moving.first - life.last > _SHORTEST_REST:
+        return False
+    one, other = line_height(life.quad), line_height(moving.quad)
+    apart = np.abs(life.quad.mean(axis=0) - moving.quad.mean(axis=0))
+    near = float(apart[0]) < 0.6 * line_width(moving.quad) and float(apart[1]) < max(one, other)
+    seen = "".join(moving.line.at_sight.text.split()).casefold()
+    return near and max(one, other) < 2.2 * min(one, other) and words in seen and not _moves_alone(moving.line)
 
 
 def has_words_for_company(wording: Wording) -> bool:
     """Tell whether a doubtful line that keeps company is read well enough to be a line of its own, and not an emoji."""
     letters = sum(character.isalnum() for character in wording.text)
-    return wording.confidence >= _LEAST_IN_COMPANY and letters >= 3
+    least = {1: 1.1, 2: 0.98}.get(letters, _LEAST_IN_COMPANY)
+    return letters > 0 and wording.confidence >= least
 
 
 def least_sharpness(sharpnesses: Sequence[float]) -> float:
@@ -153,19 +181,22 @@ def _is_moving_overlay(life: Life, wording: Wording) -> bool:
     weakest = _core_strength(life)
     # What keeps its form for a second while it moves needs less proof from its words.
     constant = frames >= 30 and weakest > 0.95 * level
-    least = 0.97 if _tilt(life.quad) > 0.5 * _STEEP else 0.85 if constant else 0.9
+    least = 0.97 if tilt(life.quad) > 0.5 * _STEEP else 0.85 if constant else 0.9
     # How strong it is against its pattern says little where the pattern is of a faint moment; cloth also wavers.
     if frames < 4 or level < 0.6 or weakest < 0.85 * level or wording.confidence < least:
         return False
-    if len(core) < min(12, 0.5 * frames):
+    if len(core) < min(12, 0.5 * _followed(life, wording)):
         return False  # what only ever comes and goes has not shown that it keeps its form
     return _moves_alone(life.line)
 
 
-def _tilt(quad: Quad) -> float:
-    """Degrees from level."""
-    along = quad[1] - quad[0]
-    return abs(float(np.degrees(np.arctan2(along[1], along[0]))))
+def _followed(life: Life, wording: Wording) -> int:
+    """Frames of which a good part must show the line at its full strength.
+
+    What grew at its place was found in every frame of that already, and the scene does not come towards one so fast.
+    """
+    grew = life.entry.kind == "pop" and wording.confidence >= 0.95
+    return life.last - life.first + 1 - (life.entry.frames if grew else 0)
 
 
 def _steady_share(life: Life) -> float:

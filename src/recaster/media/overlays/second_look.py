@@ -20,6 +20,9 @@ _WORK_HEIGHT = 40.0
 _LEAST_FRAMES = 5
 _GOOD = 0.95
 """Confidence from which nothing better is looked for."""
+_LAST_LETTERS = 2.2
+"""How far behind a typed line more of its letters are looked for, in heights of the line."""
+_MOST_LAST_LETTERS = 4
 _WIDEST_GAP = 3.0
 """Gap between pieces of one line, in heights of the line."""
 
@@ -44,6 +47,31 @@ def look_again(life: Life, first: Wording, detector: LineDetector, recogniser: L
         if best.confidence >= _GOOD and best_quad is not life.quad:
             break
     return best_quad, best
+
+
+def typed_to_the_end(life: Life, quad: Quad, words: Wording, recogniser: LineRecogniser) -> tuple[Quad, Wording]:
+    """A typed line's corners and words with the last letters, which may be there for less time than between two looks."""
+    if life.entry.kind != "typed" or life.end is None or not words.text:
+        return quad, words
+    _, along, _ = axes(quad)
+    width, step = line_width(quad), _LAST_LETTERS * line_height(quad) * along
+    wider = np.stack([quad[0], quad[1] + step, quad[2] + step, quad[3]]).astype(np.float32)
+    picture = np.asarray(cv2.cvtColor(life.end, cv2.COLOR_GRAY2BGR), np.uint8)
+    (read,) = recogniser.read([straighten(picture, shifted(wider, -life.origin[0], -life.origin[1]))])
+    more = len("".join(read.text.split())) - len(_squeezed(words))
+    added = read.certainties[len(read.text) - max(more, 0) :]
+    begins_so = "".join(read.text.split()).casefold().startswith(_squeezed(words))
+    if not 0 < more <= _MOST_LAST_LETTERS or not begins_so or min(added) < _GOOD or read.confidence < _GOOD:
+        return quad, words
+    text = read.text.rstrip()
+    scale = line_width(wider) / width
+    places = [scale * place for place in read.positions[: len(text)]]
+    pitch = (places[-1] - places[0]) / max(len(text) - 1, 1)
+    end = max(1.0, places[-1] + 0.7 * pitch)
+    reach = (end - 1.0) * width * along
+    longest = np.stack([quad[0], quad[1] + reach, quad[2] + reach, quad[3]]).astype(np.float32)
+    positions = tuple(place / end for place in places)
+    return longest, Wording(text, min(words.confidence, read.confidence), positions, read.certainties[: len(text)])
 
 
 def _look_into(

@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from recaster.media.overlays.active_words import ActiveLook
-from recaster.media.overlays.backing import BackedLine, Backing, find_glass, find_slab
+from recaster.media.overlays.backing import Backing, find_glass, find_slab
 from recaster.media.overlays.geometry import bounds, shifted
 from recaster.media.overlays.inking import (
     Lettering,
     as_stroke,
     find_active_fill,
     find_fill,
+    find_glow,
     find_rim,
     find_shadow,
     rgb,
@@ -29,6 +31,7 @@ from recaster.media.overlays.model import Box, Stroke, TextStyle
 from recaster.media.overlays.networks import Quad
 from recaster.media.overlays.opacity import find_translucence
 from recaster.media.overlays.placing import SetLine, alignment, full_box, letters_quad, line_spacing, rotation
+from recaster.media.overlays.tints import BackedLine
 from recaster.media.overlays.typesetting import (
     DEFAULT_FACE,
     Color,
@@ -57,6 +60,10 @@ _SEARCHED = 0.9
 """How far around the place of a line its letters are looked for, in em."""
 _ALL_LETTERS = 0.75
 """Agreement from which the drawn letters, not the seen ones, tell which pixels are all letter."""
+_MOST_CORRECTED = 0.16
+"""Radians by which a level line may have been taken for a tilted one."""
+_AS_GOOD = 0.015
+"""Agreement that does not tell two fits apart."""
 _EXPLAINED = 0.9
 """Agreement from which nothing about the letters is left to explain."""
 
@@ -161,7 +168,10 @@ def _seen(look: LineLook, fill: Color, active: ActiveLook | None) -> Seen:
         boxed = None if active.slab is None else np.array(active.slab[::-1], np.float32)
         part = seen_in_turns(pictures, fill, look.em, boxed)
     seen = Seen(np.zeros((height, width), np.float32), np.ones((height, width), np.bool_))
-    seen.cover[rows, columns], seen.known[rows, columns] = part.cover, part.known
+    known = part.known & look.seen.known[rows, columns]
+    # The mean neither speaks for nor against letters.
+    unknown = float(part.cover[known].mean()) if known.any() else 0.0
+    seen.cover[rows, columns], seen.known[rows, columns] = np.where(known, part.cover, unknown), known
     return seen
 
 
@@ -233,7 +243,7 @@ def _described(one: _Compared, face: Face, frame_size: tuple[int, int]) -> Block
     rim = find_rim(lettering, fill) if leader.is_set else None
     stroke = as_stroke(rim) if rim is not None else _seen_stroke(leader, fill)
     slab_color = leader.look.ink.slab if rim is None or stroke is not None else rim.color
-    backing = _backing(lines, one.leader, slab_color) if stroke is None else None
+    backing = _backing(lines, slab_color, outlined=stroke is not None)
     opacity, shadow = 1.0, None
     if backing is None and leader.is_set:
         through = find_translucence(lettering, fill, stroke.width if stroke else 0.0)
@@ -241,7 +251,8 @@ def _described(one: _Compared, face: Face, frame_size: tuple[int, int]) -> Block
             opacity, fill = through.opacity, through.fill
             if stroke is not None:
                 stroke = replace(stroke, color=rgb(through.own(np.array(stroke.color[::-1], np.float32))))
-        shadow = find_shadow(lettering, opacity) if stroke is None else None
+        if stroke is None:
+            shadow = find_glow(lettering, opacity) or find_shadow(lettering, opacity)
     style = TextStyle(
         font=setting.face.font,
         weight=setting.face.weight,
@@ -271,6 +282,9 @@ def _lettering(one: _Compared, leader: SetLine) -> Lettering:
     if leader.is_set and leader.fit.agreement < _ALL_LETTERS:
         seen = _seen(look, one.fill, one.block.active)
         fine = fine_letters(seen, drawn, setting.size)
+    if not look.seen.known.all():
+        shown = cv2.resize(look.seen.known.astype(np.uint8), fine.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        fine = np.where(shown > 0, fine, np.uint8(0))
     return Lettering.of(look.seen.pictures, fine, setting.size, takes_turns=one.block.active is not None)
 
 
@@ -293,6 +307,8 @@ def _set_lines(one: _Compared, face: Face) -> list[SetLine]:
     chosen = next(fit for fit in one.fits if fit.setting.face == face)
     tilts = bool(chosen.setting.tilt) or _may_tilt(looks[one.leader])
     lead = fitted(looks[one.leader].text, seen[one.leader], chosen.setting, tilts=tilts)
+    if tilts:
+        lead = _upright_if_as_good(looks[one.leader], seen[one.leader], lead)
     size, spacing, tilt = lead.setting.size, lead.setting.spacing, lead.setting.tilt if tilts else 0.0
     lines = []
     for index, (look, field) in enumerate(zip(looks, seen, strict=True)):
@@ -304,6 +320,16 @@ def _set_lines(one: _Compared, face: Face) -> list[SetLine]:
         else:
             lines.append(SetLine(look, Fit(_rough(look, face, size, spacing), 0.0)))
     return lines
+
+
+def _upright_if_as_good(look: LineLook, seen: Seen, lead: Fit) -> Fit:
+    """A fit without the line's tilt, where it lies as well: a word of two letters has hardly a direction."""
+    to_frame = look.seen.to_frame
+    level = -float(np.arctan2(to_frame[1, 0], to_frame[0, 0]))
+    if abs(level - lead.setting.tilt) > _MOST_CORRECTED:
+        return lead
+    upright = fitted(look.text, seen, replace(lead.setting, tilt=level))
+    return upright if upright.agreement > lead.agreement - _AS_GOOD else lead
 
 
 def _may_tilt(look: LineLook) -> bool:
@@ -321,7 +347,7 @@ def _rough(look: LineLook, face: Face, size: float, spacing: float) -> Setting:
     )
 
 
-def _backing(lines: Sequence[SetLine], leader: int, color: Color | None) -> Backing | None:
+def _backing(lines: Sequence[SetLine], color: Color | None, *, outlined: bool) -> Backing | None:
     backed = []
     for line in lines:
         setting = line.fit.setting
@@ -337,11 +363,11 @@ def _backing(lines: Sequence[SetLine], leader: int, color: Color | None) -> Back
                 setting.size,
             )
         )
-    opaque = None if color is None else find_slab(backed, color)
-    if opaque is not None:
-        return opaque
-    look = lines[leader].look
-    return find_glass(backed[leader], look.level, look.extent, look.seen.top)
+    opaque = None if color is None or outlined else find_slab(backed, color)
+    glass = find_glass(backed)
+    if glass is not None and (glass.shows or (opaque is None and not outlined)):
+        return glass.backing
+    return opaque
 
 
 def _active_fill(active: ActiveLook | None, lettering: Lettering, fill: Color) -> tuple[int, int, int] | None:

@@ -38,8 +38,14 @@ _STEP = 1.02
 """Sizes nearer to each other than by this are tried once."""
 _FINALISTS = 3
 """Faces that are fitted exactly."""
+_FAR_BEHIND = 0.2
+"""Agreement at whole pixels that a face may lack against the best one to be fitted exactly."""
 _LEAST_ENERGY = 1e-3
 """Mean square of the coverage where there may be letters."""
+_SPACED_OUT = 1.06
+"""Width of a line, against what its height makes expect, from which its letters may be spaced."""
+_CLEARLY_SPACED = 0.012
+"""Extra advance per em that is no error of the measure."""
 _TRACKED = 6
 """Letters from which on size and spacing can be told apart."""
 _LARGE = 28.0
@@ -48,6 +54,8 @@ _WRONG = 3
 """Pixels by which a place that was found at half the size may be wrong."""
 _ABOVE, _BELOW = 1.7, 1.0
 """How far letters with marks on them reach above and below the baseline, at most, in em."""
+_CERTAIN = 0.8
+"""Agreement at an angle from which letters need not be compared level."""
 _MOST_TILT, _LEAST_TILT = 0.06, 0.006
 """Radians by which letters may be turned in pictures that should have them level, and from which that is looked at."""
 _NEARBY = 0.12
@@ -243,12 +251,12 @@ def compared(text: str, seen: Seen, box: Box, em: float, room: Box) -> list[Fit]
     `box` is about where the letters are, `room` where they may be as well. The first few are fitted exactly. A line
     whose letters stand at an angle in its pictures is compared at that angle as well.
     """
-    level = _compared_at(0.0, text, seen, box, em, room)
     tilt = _likely_tilt(seen, box, em)
-    if abs(tilt) < _LEAST_TILT:
-        return level
-    turned = _compared_at(tilt, text, seen, box, em, room)
-    return turned if turned[0].agreement > level[0].agreement + _GAIN_OF_TILT else level
+    turned = _compared_at(tilt, text, seen, box, em, room) if abs(tilt) >= _LEAST_TILT else []
+    if turned and turned[0].agreement > _CERTAIN:
+        return turned
+    level = _compared_at(0.0, text, seen, box, em, room)
+    return turned if turned and turned[0].agreement > level[0].agreement + _GAIN_OF_TILT else level
 
 
 def _compared_at(tilt: float, text: str, seen: Seen, box: Box, em: float, room: Box) -> list[Fit]:
@@ -265,8 +273,14 @@ def _compared_at(tilt: float, text: str, seen: Seen, box: Box, em: float, room: 
         seen = seen.levelled(tilt, centre)
     fits = sorted((_coarse(text, face, seen, box, em) for face in faces), key=lambda fit: -fit.agreement)
     fits = [replace(fit, setting=_moved(_turned(fit.setting, tilt, centre), left, top)) for fit in fits]
-    exact = [fitted(text, whole, fit.setting, tilts=bool(tilt)) for fit in fits[:_FINALISTS]]
-    return sorted([*exact, *fits[_FINALISTS:]], key=lambda fit: -fit.agreement)
+    near = [fit for fit in fits if fit.agreement > fits[0].agreement - _FAR_BEHIND]
+    exact = [fitted(text, whole, fit.setting, tilts=bool(tilt)) for fit in near[:_FINALISTS]]
+    # Weights of one family are told from each other by exact fits alone.
+    family = max(exact, key=lambda fit: fit.agreement).setting.face.font
+    others = [fit for fit in fits if fit not in near[:_FINALISTS]]
+    exact += [fitted(text, whole, fit.setting, tilts=bool(tilt)) for fit in others if fit.setting.face.font == family]
+    others = [fit for fit in others if fit.setting.face.font != family]
+    return sorted([*exact, *others], key=lambda fit: -fit.agreement)
 
 
 def _likely_tilt(seen: Seen, box: Box, em: float) -> float:
@@ -326,6 +340,16 @@ def _coarse(text: str, face: Face, seen: Seen, box: Box, em: float) -> Fit:
         sample, cover = sample.halved(), _halved(seen.cover)
     tried = [sample.placed(cover, size, pixel) for size in sizes if 0.55 * em < size < 1.7 * em]
     best = max(tried, key=lambda fit: fit.agreement, default=Fit(middle, 0.0))
+    gaps = len(text) - 1
+    if gaps >= _TRACKED and by_width > _SPACED_OUT * by_height:
+        # Wider than high: larger letters, or the same ones farther apart.
+        spacing = ((box[2] - box[0]) / by_height - whole.width / whole.setting.size) / gaps
+        spaced = _Sample.of(text, replace(whole.setting, spacing=spacing))
+        small = spaced.halved() if pixel == 2 else spaced
+        for size in _apart(by_height * share for share in _WIDTHS):
+            fit = small.placed(cover, size, pixel)
+            if fit.agreement > best.agreement:
+                best, whole, sample = fit, spaced, small
     for way in (1.04, 1 / 1.04):
         while 0.5 * em < best.setting.size < 2.0 * em:
             further = sample.placed(cover, best.setting.size * way, pixel)
@@ -460,6 +484,7 @@ def fitted(text: str, seen: Seen, start: Setting, *, same_type: bool = False, ti
     # Changes that move the line's ends by half a pixel: what moves farther than a stem is wide tells no slope.
     width = setter.advance(text, start.face, start.spacing) * start.size
     grown, parted = 1.0 / max(width, 20.0), 1.0 / max(len(text) * start.size, 20.0)
+    stalled = 0
     for _ in range(8):
         near = _near(drawn, setting.size) & seen.known
         if not near.any():
@@ -500,7 +525,9 @@ def fitted(text: str, seen: Seen, start: Setting, *, same_type: bool = False, ti
         gained = fit.agreement - best.agreement
         if gained > 0:
             best = fit
-        if gained < 5e-4:
+        stalled = 0 if gained >= 5e-4 else stalled + 1
+        # The engine sets letters on whole cells, which of spaced ones may hide the gain of a step.
+        if stalled > (abs(setting.spacing) > _CLEARLY_SPACED):
             break
     place = best.setting
     return replace(best, setting=replace(place, x=place.x + columns.start, baseline=place.baseline + rows.start))

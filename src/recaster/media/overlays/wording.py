@@ -25,8 +25,13 @@ _SHARE_WITH_GAP = 0.3
 """Share of the readings that must have a gap between two letters: they lose one sooner than they see one too many."""
 _BAR = 0.97
 """How sure it is that a single upright bar is the letter I."""
+_WIDEST_BAR = 0.55
+"""Width of an upright bar against its height, at most: the I of the heaviest faces."""
 _VERY_CERTAIN = 0.985
 """Confidence at first sight from which a line is not read again."""
+_MOSTLY_THE_SAME = 0.75
+"""Share of the letters that two readings have in common that are compared letter by letter."""
+_OPENING, _CLOSING = "([", "),.]"
 _MEAN_WEIGHT = 1.5
 _MOST_SIGHTINGS = 2
 
@@ -49,7 +54,10 @@ def read_at_sight(line: FoundLine, recogniser: LineRecogniser) -> ReadText:
     widest = max(line.kept, key=lambda one: (line_width(one.quad), one.frame))
     quad = _inside(widest.quad, widest.origin)
     picture = widest.crop if line.clear is None else line.clear
-    (read,) = recogniser.read([straighten(picture, quad)])
+    cut = straighten(picture, quad)
+    (read,) = recogniser.read([cut])
+    if len(_key(read.text)) == 1 and _is_bar(cut):
+        read = replace(read, text="I", confidence=max(read.confidence, _BAR), positions=(0.5,), certainties=(_BAR,))
     line.at_sight = _along(read, shifted(widest.quad, -widest.offset[0], -widest.offset[1]), line.quad)
     line.certain = read.confidence >= _CERTAIN and bool(read.text.strip()) and not _goes_on(widest, quad)
     return read
@@ -88,7 +96,7 @@ def read_life(life: Life, recogniser: LineRecogniser) -> Wording:
         best = _best(life)[0]
         # Alone, an upright bar has nothing to be told by, and the network takes it for any sign.
         if _is_bar(straighten(best.crop, _inside(_corners(life, best), best.origin))):
-            return Wording("I", max(words.confidence, _BAR), words.positions[:1], words.certainties[:1])
+            return Wording("I", max(words.confidence, _BAR), (0.5,), (_BAR,))
     return words
 
 
@@ -102,7 +110,11 @@ def _is_bar(line: Image) -> bool:
         middle = int(labels[height // 2, width // 2])
         x, y, wide, high, filled = (int(value) for value in stats[middle])
         inside = x > 0 and y > 0 and x + wide < width and y + high < height
-        if middle > 0 and inside and 0.4 * height < high and wide < 0.45 * high and filled > 0.8 * wide * high:
+        if middle == 0 or not inside or wide > high:
+            continue
+        # So short a line is often cut a little askew.
+        short, long = sorted(cv2.minAreaRect(np.argwhere(labels == middle).astype(np.float32))[1])
+        if 0.4 * height < long and short + 1 < _WIDEST_BAR * long and filled > 0.8 * (short + 1) * (long + 1):
             return True
     return False
 
@@ -155,7 +167,7 @@ def vote(reads: Sequence[ReadText], weights: Sequence[float]) -> Wording:
         return Wording("", 0.0, ())
     # A reading with more letters, all of them sure, has seen what the others lost.
     key = max(groups, key=lambda name: (sum(weight for weight, _ in groups[name]) * (len(name) + 4), name))
-    best = _spaced(groups[key])
+    best = _by_letters(_spaced(groups[key]), reads, weights)
     share = sum(weight for weight, _ in groups[key]) / sum(weight for group in groups.values() for weight, _ in group)
     begin = len(best.text) - len(best.text.lstrip())
     end = len(best.text.rstrip())
@@ -165,6 +177,24 @@ def vote(reads: Sequence[ReadText], weights: Sequence[float]) -> Wording:
         best.positions[begin:end],
         best.certainties[begin:end],
     )
+
+
+def _by_letters(best: ReadText, reads: Sequence[ReadText], weights: Sequence[float]) -> ReadText:
+    """The reading with each letter that which most readings of as many and mostly the same letters have at its place."""
+    letters = [index for index, character in enumerate(best.text) if not character.isspace()]
+    found: list[dict[str, float]] = [defaultdict(float) for _ in letters]
+    for read, weight in zip(reads, weights, strict=True):
+        own = [(one, sure) for one, sure in zip(read.text, read.certainties, strict=True) if not one.isspace()]
+        same = sum(one.casefold() == best.text[index].casefold() for (one, _), index in zip(own, letters, strict=False))
+        if len(own) == len(letters) and same >= _MOSTLY_THE_SAME * len(letters):
+            for votes, (one, sure) in zip(found, own, strict=True):
+                votes[one] += weight * sure**2
+    text, certainties = list(best.text), list(best.certainties)
+    for votes, index in zip(found, letters, strict=True):
+        winner = max(votes, key=lambda one: (votes[one], one == best.text[index]), default=best.text[index])
+        if winner.casefold() != best.text[index].casefold():
+            text[index], certainties[index] = winner, votes[winner] / sum(votes.values())
+    return replace(best, text="".join(text), certainties=tuple(certainties))
 
 
 def _spaced(group: Sequence[tuple[float, ReadText]]) -> ReadText:
@@ -182,11 +212,20 @@ def _spaced(group: Sequence[tuple[float, ReadText]]) -> ReadText:
         text += best.text[index]
         positions.append(best.positions[index])
         certainties.append(best.certainties[index])
-        if number in wanted and number + 1 < len(letters):
+        if (
+            number in wanted
+            and number + 1 < len(letters)
+            and may_part(best.text[index], best.text[letters[number + 1]])
+        ):
             text += " "
             positions.append((best.positions[index] + best.positions[letters[number + 1]]) / 2)
             certainties.append(gaps[number] / total)
     return replace(best, text=text, positions=tuple(positions), certainties=tuple(certainties))
+
+
+def may_part(before: str, after: str) -> bool:
+    """Whether words may end between two letters: never before what closes a word or right behind what opens one."""
+    return not (before.isspace() or after.isspace() or after in _CLOSING or before in _OPENING)
 
 
 def _gaps_after(text: str) -> set[int]:

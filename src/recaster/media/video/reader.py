@@ -282,7 +282,7 @@ def _luma_plane(picture: av.video.frame.VideoFrame) -> Luma:
     """The picture's own brightness at full range: the values that the scaler gives, at a tenth of its time."""
     plane = _as_array(picture.planes[0])
     if _is_full_range(picture):
-        return np.ascontiguousarray(plane)
+        return plane.copy()
     return np.asarray(cv2.LUT(plane, _full_range_of_limited()), np.uint8)
 
 
