@@ -183,9 +183,12 @@ class GlimpseFinder:
             return None  # print that the scene has moved by more than was made good
         crop = straighten(picture, quad)
         near = straighten(picture, closer(quad))
+        reads = list(self._recogniser.read([crop, widened(crop, 1.3), near, widened(near, 1.3)]))
+        # In the frame itself the line is fainter, but nothing is doubled that has moved.
         itself = straighten(held.frame.image, at)
-        crops = [crop, widened(crop, 1.3), near, widened(near, 1.3), itself, widened(itself, 1.3)]
-        words = vote(self._recogniser.read(crops), [1.0] * len(crops))
+        own = self._recogniser.read([itself, widened(itself, 1.3)])
+        reads += [read for read in own if read.confidence >= _LEAST_CONFIDENCE]
+        words = vote(reads, [1.0] * len(reads), alike_agree=True)
         words = _without_doubtful_marks(words)
         letters = sum(character.isalnum() for character in words.text)
         if letters < _LEAST_LETTERS or words.confidence < _LEAST_CONFIDENCE:
