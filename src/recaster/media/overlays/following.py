@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from recaster.media.overlays.contours import Contours, Presence, contours_of, find_offset
 from recaster.media.overlays.edges import halved
+from recaster.media.overlays.ends import LONGEST_FADE, Series, end_of, typed_on
 from recaster.media.overlays.finding import FoundLine, box_of
 from recaster.media.overlays.geometry import bounds, line_height, line_width, longer
 from recaster.media.overlays.model import Animation
@@ -23,13 +24,10 @@ from recaster.media.overlays.networks import Quad
 from recaster.media.overlays.still import StillLayer
 from recaster.media.video.model import Image, Luma
 
-Series = NDArray[np.float32]
-
 _ABSENT = 0.3
 """Strength below which a line is not there, in the middle of its life."""
 _LOOKS = (0.2, 0.8)
 """At which shares of its sighted life a still line's pixels are kept once more for reading."""
-_LONGEST_FADE = 14
 _AFTERWARDS = 18
 """Frames for which a line is followed after it was last seen strong: its fade, and a few to know the scene without it."""
 _SEARCHED = 6.0
@@ -165,7 +163,7 @@ class LineFollower:
             line,
             quad,
             [pattern, *more] if not line.moves else [pattern],
-            max(0, line.first - self._every - _LONGEST_FADE),
+            max(0, line.first - self._every - LONGEST_FADE),
             min(self._frame_count - 1, line.last + _AFTERWARDS),
             region,
             {frame: offset for frame, _, offset in line.places},
@@ -327,12 +325,12 @@ def _lives_of(one: _Follow) -> list[Life]:
         low = pieces[number - 1][1] + 1 if number else 0
         high = pieces[number + 1][0] - 1 if number + 1 < len(pieces) else len(frames) - 1
         plateau = float(np.quantile(strengths[inner_first : inner_last + 1], 0.7))
-        start, fade_in = _end(strengths[low : inner_last + 1][::-1], inner_last - inner_first, plateau)
-        stop, fade_out = _end(strengths[inner_first : high + 1], inner_last - inner_first, plateau)
+        start, fade_in = end_of(strengths[low : inner_last + 1][::-1], inner_last - inner_first, plateau)
+        stop, fade_out = end_of(strengths[inner_first : high + 1], inner_last - inner_first, plateau)
         begin, end = inner_last - start, inner_first + stop
         entry = Animation("fade", fade_in) if fade_in else Animation("none", 0)
         leave = Animation("fade", fade_out) if fade_out else Animation("none", 0)
-        typed = _typed(one, frames[begin], frames[end])
+        typed = typed_on(one.slices, one.appearances[0].slice_count, frames[end])
         if typed is not None:
             begin, entry = frames.index(typed[0]), Animation("typed", typed[1])
         elif number == 0:
@@ -360,69 +358,6 @@ def _lives_of(one: _Follow) -> list[Life]:
             )
         )
     return lives
-
-
-def _end(outward: Series, known: int, plateau: float) -> tuple[int, int]:
-    """Walk outward along a strength series and return the last position at which the line is there, and a fade's length.
-
-    `outward` begins inside the line's life; up to position `known` it was sighted.
-    """
-    beyond = outward[known + 1 :]
-    base = float(np.clip(np.quantile(beyond, 0.25), -0.2, 0.45 * plateau)) if len(beyond) >= 3 else 0.0
-    level = base + 0.5 * (plateau - base)
-    position = known
-    while position + 1 < len(outward) and outward[position + 1] >= level:
-        position += 1
-    full = position
-    while full > 0 and outward[full] < base + 0.86 * (plateau - base):
-        full -= 1
-    outer = position
-    rest = outward[position + 1 :]
-    calm = rest[rest <= base + 0.15 * plateau]
-    noise = float(np.median(np.abs(calm - np.median(calm)))) if len(calm) >= 3 else 0.02
-    least = base + max(0.06 * plateau, 5.0 * noise)
-    while (
-        position + 1 < len(outward)
-        and outward[position + 1] > least
-        and outward[position + 1] <= outward[position] - 0.02 * plateau
-        and position - full < _LONGEST_FADE
-    ):
-        position += 1
-    # A fade passes through the middle; one frame of something else that is a little alike does not.
-    middle = outward[full + 1 : position + 1]
-    passes = (middle > base + 0.35 * (plateau - base)) & (middle < base + 0.9 * (plateau - base))
-    if not passes.any():
-        position = outer
-    length = position - full
-    return position, length if length >= 2 else 0
-
-
-def _typed(one: _Follow, first: int, last: int) -> tuple[int, int] | None:
-    """First frame and length in frames of a line that is typed on; None for any other."""
-    count = one.appearances[0].slice_count
-    frames = [frame for frame in sorted(one.slices) if frame <= last]
-    if count < 3 or len(frames) < 4:
-        return None
-    table = np.stack([one.slices[frame] for frame in frames])
-    onsets = []
-    for column in range(count):
-        there = table[:, column] >= 0.5
-        if not there.any():
-            return None
-        absent = np.flatnonzero(~there[: len(there)])
-        before = absent[absent < int(np.flatnonzero(there)[-1])]
-        onsets.append(int(before[-1]) + 1 if len(before) else 0)
-    steps = np.diff(onsets)
-    spread = onsets[-1] - onsets[0]
-    if spread < max(4, count // 2) or (steps < -1).any() or float((steps > 0).mean()) < 0.6:
-        return None
-    if frames[onsets[-1]] > last or onsets[-1] >= len(frames) - 1:
-        return None
-    # The first letter alone is only a part of its slice.
-    start = onsets[0]
-    while start > 0 and table[start - 1, 0] >= 0.12 and start > onsets[0] - 6:
-        start -= 1
-    return frames[start], onsets[-1] - start
 
 
 def _popped(one: _Follow, first: int) -> int:

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from recaster.media.overlays.ends import Series
 from recaster.media.overlays.finding import FoundLine, Sighting
-from recaster.media.overlays.following import Life, Series
+from recaster.media.overlays.following import Life
 from recaster.media.overlays.geometry import bounds, line_height, line_width, shifted, tilt
 from recaster.media.overlays.networks import Quad, ReadText
 from recaster.media.overlays.wording import Wording
