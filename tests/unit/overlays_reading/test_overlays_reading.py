@@ -208,6 +208,14 @@ def test_typed_text_is_one_track_from_its_first_letter(reader: RapidTextReader, 
     assert track.entry.kind == "typed"
 
 
+def test_the_last_letters_of_a_typed_line_that_goes_at_once_are_read(reader: RapidTextReader, tmp_path: Path) -> None:
+    style = replace(OUTLINED, size=28.0, align="left")
+    words = Words("freeze the herbs", 4, 20, style=style, entry=Animation("typed", 16))
+    (track,) = read(reader, write(tmp_path / "typed.mp4", frames([words], 30)))
+    assert track.text == "freeze the herbs"
+    assert track.entry.kind == "typed"
+
+
 def test_moving_text_is_one_track_with_a_place_per_frame(reader: RapidTextReader, tmp_path: Path) -> None:
     words = Words("measure", 0, 23, 0.5, replace(OUTLINED, size=30.0, align="left"), sway=3.0)
     (track,) = read(reader, write(tmp_path / "sway.mp4", frames([words], 24)))

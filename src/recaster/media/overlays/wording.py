@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from rapidfuzz.distance import Levenshtein
 
 from recaster.media.overlays.contours import gradient
 from recaster.media.overlays.finding import FoundLine, Sighting
@@ -31,6 +32,8 @@ _VERY_CERTAIN = 0.985
 """Confidence at first sight from which a line is not read again."""
 _MOSTLY_THE_SAME = 0.75
 """Share of the letters that two readings have in common that are compared letter by letter."""
+_CLEARLY = 0.3
+"""By how much the certainties of all that read a letter so must be more than of those that read it otherwise."""
 _OPENING, _CLOSING = "([", "),.]"
 _MEAN_WEIGHT = 1.5
 _MOST_SIGHTINGS = 2
@@ -157,8 +160,11 @@ def widened(crop: Image, factor: float) -> Image:
     return np.asarray(cv2.resize(crop, None, fx=factor, fy=1.0, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def vote(reads: Sequence[ReadText], weights: Sequence[float]) -> Wording:
-    """The text that gathers the most confidence, among those that differ by spaces or case as well."""
+def vote(reads: Sequence[ReadText], weights: Sequence[float], *, alike_agree: bool = False) -> Wording:
+    """The text that gathers the most confidence, among those that differ by spaces or case as well.
+
+    With `alike_agree`, readings that differ by a letter or two do not count as disagreement.
+    """
     groups: dict[str, list[tuple[float, ReadText]]] = defaultdict(list)
     for read, weight in zip(reads, weights, strict=True):
         if read.text.strip():
@@ -168,7 +174,11 @@ def vote(reads: Sequence[ReadText], weights: Sequence[float]) -> Wording:
     # A reading with more letters, all of them sure, has seen what the others lost.
     key = max(groups, key=lambda name: (sum(weight for weight, _ in groups[name]) * (len(name) + 4), name))
     best = _by_letters(_spaced(groups[key]), reads, weights)
-    share = sum(weight for weight, _ in groups[key]) / sum(weight for group in groups.values() for weight, _ in group)
+    total = sum(weight for group in groups.values() for weight, _ in group)
+    share = sum(weight for weight, _ in groups[key]) / total
+    if alike_agree:
+        shares = ((name, sum(weight for weight, _ in group) / total) for name, group in groups.items())
+        share = sum(part * Levenshtein.normalized_similarity(name, key) for name, part in shares)
     begin = len(best.text) - len(best.text.lstrip())
     end = len(best.text.rstrip())
     return Wording(
@@ -188,11 +198,12 @@ def _by_letters(best: ReadText, reads: Sequence[ReadText], weights: Sequence[flo
         same = sum(one.casefold() == best.text[index].casefold() for (one, _), index in zip(own, letters, strict=False))
         if len(own) == len(letters) and same >= _MOSTLY_THE_SAME * len(letters):
             for votes, (one, sure) in zip(found, own, strict=True):
-                votes[one] += weight * sure**2
+                votes[one] += weight * sure
     text, certainties = list(best.text), list(best.certainties)
     for votes, index in zip(found, letters, strict=True):
         winner = max(votes, key=lambda one: (votes[one], one == best.text[index]), default=best.text[index])
-        if winner.casefold() != best.text[index].casefold():
+        # A single reading that is surer of its letter than the others of theirs is not enough.
+        if winner.casefold() != best.text[index].casefold() and votes[winner] > votes[best.text[index]] + _CLEARLY:
             text[index], certainties[index] = winner, votes[winner] / sum(votes.values())
     return replace(best, text="".join(text), certainties=tuple(certainties))
 
