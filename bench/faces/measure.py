@@ -32,6 +32,9 @@ KNOWN = 0.5
 SKIN_SHARE = 95
 """Percent of the skin's Laplacian that counts as skin: the strongest twentieth holds up to two thirds of its variance, and lies on
 rims of brows, shine and the outline (`edges` has all of it)."""
+_AS_WELL = 1.05
+_BLINKS = 0.1
+"""Least standard deviation of blinks."""
 NAMES = ("mouth", "width", "corner", "brow", "eye")
 
 
@@ -63,6 +66,7 @@ def measure(
     own: np.ndarray,
     models: FaceModels,
     hidden: Sequence[np.ndarray] | None = None,
+    blinks: Sequence[float] = (),
     identity_every: int = 3,
 ) -> dict[str, float]:
     """Measure neighbouring frames; nothing but `outside` is known when there are fewer than two.
@@ -75,6 +79,7 @@ def measure(
         own: embedding of the source's person.
         models: network files.
         hidden: where something stands in front of the face in each frame, (h, w) each; may grow like the landmarks.
+        blinks: how far the actor's eyes are closed in each frame, 0–1, if that is known; may grow like the landmarks.
         identity_every: frames from one identity check to the next.
     """
     landmarker, identifier = FaceLandmarker(models), FaceIdentifier(models)
@@ -126,7 +131,18 @@ def measure(
             clip.painted.append((int((changed[covered] > 24).sum()), int(covered.sum())))
     if len(clip.points) < 2:
         return {"outside": float(clip.outside)}
-    return _summary(clip, hidden is not None)
+    return _summary(clip, hidden is not None) | _followed_blinks(clip, np.array(blinks))
+
+
+def _followed_blinks(clip: Clip, blinks: np.ndarray) -> dict[str, float]:
+    """How well what is read of the eyes goes with the actor's true blinks: in the result, and in the source itself."""
+    if len(blinks) != len(clip.points) or np.std(blinks) < _BLINKS:
+        return {}
+    own, found = (np.array([expression(one)[4] for one in points]) for points in (clip.points, clip.found))
+    return {
+        "blink": -float(np.corrcoef(found, blinks)[0, 1]),
+        "source blink": -float(np.corrcoef(own, blinks)[0, 1]),
+    }
 
 
 def _summary(clip: Clip, occluded: bool) -> dict[str, float]:
@@ -197,7 +213,9 @@ def _lag(source: np.ndarray, result: np.ndarray) -> float:
     for shift in shifts:
         moved = np.roll(wanted, -shift, axis=0)[3:-3]
         left.append(float(np.square(moved - known @ np.linalg.lstsq(known, moved, rcond=None)[0]).sum()))
-    return float(list(shifts)[int(np.argmin(left))])
+    # Slow movements look much alike a frame later: a shift is named only when it explains clearly more.
+    near = [shift for shift, rest in zip(shifts, left, strict=True) if rest <= _AS_WELL * min(left)]
+    return float(min(near, key=abs))
 
 
 def _oval(points: np.ndarray, shape: tuple[int, int], grow: float) -> np.ndarray:

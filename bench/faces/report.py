@@ -9,7 +9,7 @@ from cases import Case
 
 COLUMNS = (
     "id", "id p5", "src", "margin", "first", "yaw", "pitch", "roll", "pitch offset", "mouth", "width", "corner", "eye",
-    "brow", "lag", "flicker", "flicker worst", "sharp", "edges", "seam", "forehead", "pale", "blotches", "shade", "brows", "lips",
+    "blink", "source blink", "brow", "lag", "flicker", "flicker worst", "sharp", "edges", "seam", "forehead", "pale", "blotches", "shade", "brows", "lips",
     "rings", "painted", "wrong", "outside", "unread", "faded", "ms analysis", "ms follow", "ms swap",
 )  # fmt: skip
 _WHOLE = ("wrong", "outside", "lag", "ms analysis", "ms swap", "ms follow")

@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from cases import CASES, Case
-from clips import Clips
+from clips import Clips, pose_at
 from faults import FAULTS
 from measure import measure
 from people import OTHERS, PEOPLE, PICTURES, picture_of
@@ -91,7 +91,7 @@ def main() -> None:
     for case in CASES:
         if given.only and not any(part in case.name for part in given.only):
             continue
-        clip = _clip(case, clips, work)
+        clip = clip_of(case, clips, work)
         if clip is None:
             continue
         measured = _measured(case, clip, personas[case.persona], others, models)
@@ -118,7 +118,8 @@ def _others(models: FaceModels) -> dict[str, np.ndarray]:
     return found
 
 
-def _clip(case: Case, clips: Clips, work: Path) -> Path | None:
+def clip_of(case: Case, clips: Clips, work: Path) -> Path | None:
+    """The clip of a case, made if need be; None when its footage is not there."""
     if case.scene is not None:
         target = work / f"{case.scene.name}.mp4"
         if not target.exists():
@@ -172,6 +173,7 @@ def _measured(case: Case, clip: Path, persona: Persona, others: dict[str, np.nda
     spent = [0.0, 0.0]
     landmarks: list[np.ndarray] = []
     hidden: list[np.ndarray] = []
+    blinks: list[float] = []
     kept: list[tuple[Image, Image]] = []
     covers = _covers(clip)
     result = Measured({}, said)
@@ -197,13 +199,15 @@ def _measured(case: Case, clip: Path, persona: Persona, others: dict[str, np.nda
             landmarks.append(track.landmarks[row])
             if covers is not None:
                 hidden.append(covers[frame.index])
+            if case.scene is not None:
+                blinks.append(pose_at(frame.index / case.scene.rate).blink)
             if case.name == FAULTY:
                 kept.append((frame.image, swapped))
             yield frame.image, swapped
 
     against = [vector for name, vector in others.items() if name != case.persona]
     given = (landmarks, persona, against, track.embedding, models)
-    result.values = measure(pairs(), *given, hidden if covers is not None else None)
+    result.values = measure(pairs(), *given, hidden if covers is not None else None, blinks)
     result.values |= {
         "wrong": float(wrong),
         "faded": float((alpha < 1).mean()),
@@ -291,7 +295,8 @@ def _report(done: list[tuple[Case, Measured]], personas: dict[str, Persona]) -> 
         "`pale`: a patch of the forehead grown brighter than the skin around it, percent. `blotches`: the same over all skin, as",
         "standard deviation and as far as neither person's own face explains it. `shade`: change of broad shading over the source's",
         "own. `brows`, `lips`, `rings`: contrast beyond that",
-        "of both source and persona (below zero: short of both), percent of brightness.",
+        "of both source and persona (below zero: short of both), percent of brightness. `blink`: how well the eyes read in the",
+        "result go with the actor's true blinks (correlation); `source blink`: the same for those read in the source.",
         "",
         *table(rows),
         "",

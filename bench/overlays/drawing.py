@@ -91,8 +91,11 @@ def _is_clipped(drawer: SkiaTextDrawer, layout: object, wide: Image, room: int, 
 
 def table(trips: list[Trip]) -> Iterator[str]:
     """Markdown: one row per recipe, and one for its blocks in fonts that do not ship."""
-    yield "| recipe (blocks) | SSIM mean / least | ΔE of the fill, mean / largest | size error, mean / largest | draw, CPU ms |"
-    yield "| --- | --- | --- | --- | --- |"
+    yield (
+        "| recipe (blocks) | SSIM mean / least | ΔE of the fill, mean / largest | the same with the true colours "
+        "| described from true colours, mean / largest | size error, mean / largest | draw, CPU ms |"
+    )
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
     for shipped in (True, False):
         for recipe in RECIPES:
             own = [trip for trip in trips if trip.recipe == recipe and trip.shipped_font == shipped]
@@ -101,6 +104,8 @@ def table(trips: list[Trip]) -> Iterator[str]:
                 yield (
                     f"| {name} ({len(own)}) | {np.mean([t.ssim for t in own]):.3f} / {min(t.ssim for t in own):.3f} "
                     f"| {np.mean([t.delta_e for t in own]):.1f} / {max(t.delta_e for t in own):.1f} "
+                    f"| {np.mean([t.delta_e_of_truth for t in own]):.1f} "
+                    f"| {np.mean([t.delta_e_of_look for t in own]):.1f} / {max(t.delta_e_of_look for t in own):.1f} "
                     f"| {np.mean([t.size_error for t in own]):.1%} / {max(t.size_error for t in own):.1%} "
                     f"| {np.mean([t.draw_ms for t in own]):.1f} |"
                 )
@@ -120,7 +125,11 @@ def main() -> None:
         found = pairs(item, true, tracks)
         frames = erased_frames(item, tracks, {pair.frame for pair in found})
         for trip in round_trips(item, found, frames, given.pictures):
-            print(f"{trip.name}: SSIM {trip.ssim:.3f}, ΔE {trip.delta_e:.1f}, size {trip.size_error:.1%}", flush=True)
+            print(
+                f"{trip.name}: SSIM {trip.ssim:.3f}, ΔE {trip.delta_e:.1f} (true colours {trip.delta_e_of_truth:.1f}, "
+                f"described from true {trip.delta_e_of_look:.1f}), size {trip.size_error:.1%}",
+                flush=True,
+            )
             trips.append(trip)
         for name, count in faults_of_new_text(item, tracks).items():
             faults[name] = faults.get(name, 0) + count

@@ -25,6 +25,7 @@ from recaster.media.overlays import (
     SkiaTextDrawer,
     TemporalEraser,
     TextLayout,
+    TextStyle,
     appearance,
     lay_out_in_place,
 )
@@ -56,6 +57,11 @@ class Trip:
     """Whether it was burned in with a font that the product ships; others come back in the most similar one."""
     ssim: float
     delta_e: float
+    """Of the fill, pixel by pixel, against the encoded source."""
+    delta_e_of_truth: float
+    """The same of the true colours, drawn where and as large as the described ones: what the reader cannot help."""
+    delta_e_of_look: float
+    """Of the fill, pixel by pixel, between the described and the true colours, both drawn on the same erased frame."""
     size_error: float
     draw_ms: float
 
@@ -136,7 +142,7 @@ def round_trips(
         try:
             layouts = lay_out_in_place(facts, drawer, {track.id: NewText(track, track.text, track.style)})
         except DoesNotFit:
-            trips.append(Trip(name, item.recipe, shipped, 0.0, 100.0, 1.0, 0.0))
+            trips.append(Trip(name, item.recipe, shipped, 0.0, 100.0, 0.0, 100.0, 1.0, 0.0))
             continue
         layout = layouts[track.id]
         source, erased = frames[pair.frame]
@@ -146,6 +152,8 @@ def round_trips(
         drawn = drawer.draw(erased, layout, look)
         spent = 1000 * (time.process_time() - began)
         part = _part(pair.true, pair.frame, facts.width, facts.height)
+        in_truth = replace(layout, style=_in_true_colors(layout.style, pair.true.style))
+        wanted = drawer.draw(erased, in_truth, look)
         trips.append(
             Trip(
                 name,
@@ -153,6 +161,8 @@ def round_trips(
                 shipped,
                 ssim(np.ascontiguousarray(drawn[part]), np.ascontiguousarray(source[part])),
                 _fill_difference(pair, source, drawn, layout, look, drawer),
+                _fill_difference(pair, source, wanted, in_truth, look, drawer),
+                _fill_difference(pair, wanted, drawn, layout, look, drawer),
                 _size_error(pair, layout, drawer, shipped),
                 spent,
             )
@@ -206,6 +216,23 @@ def _fill_difference(
         return float(np.linalg.norm(cv2.cvtColor(one, cv2.COLOR_RGB2LAB) - cv2.cvtColor(other, cv2.COLOR_RGB2LAB)))
     one, other = (cv2.cvtColor(p.astype(np.float32) / 255, cv2.COLOR_BGR2LAB)[inner] for p in (source, drawn))
     return float(np.linalg.norm(one - other, axis=1).mean())
+
+
+def _in_true_colors(style: TextStyle, true: TextStyle) -> TextStyle:
+    """A described style with the true colours and opacities of everything."""
+    slab = None
+    if style.slab is not None and true.slab is not None:
+        slab = replace(style.slab, color=true.slab.color, opacity=true.slab.opacity)
+    return replace(
+        style,
+        fill=true.fill,
+        opacity=true.opacity,
+        stroke=true.stroke,
+        shadow=true.shadow,
+        slab=slab,
+        active_fill=true.active_fill,
+        active_slab=true.active_slab,
+    )
 
 
 def _worded(layout: TextLayout) -> tuple[LaidLine, ...]:

@@ -49,6 +49,8 @@ FONTS = {
     "classic-black": ("tiktok-sans", 900),
     "bold-geo": ("montserrat", 800),
     "typewriter": ("courier-prime", 700),
+    "condensed": ("bebas-neue", 400),
+    "serif": ("high-contrast-serif", 700),
 }
 
 

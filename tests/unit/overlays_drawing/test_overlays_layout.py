@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from recaster.errors import InvalidInput
 from recaster.media.overlays.draw import SkiaTextDrawer
-from recaster.media.overlays.layout import SMALLEST_SCALE, DoesNotFit, SafeZone, break_lines, graphemes
+from recaster.media.overlays.layout import SMALLEST_SCALE, DoesNotFit, SafeZone, graphemes
+from recaster.media.overlays.line_breaking import break_lines
 from recaster.media.overlays.model import Slab, Stroke, TextStyle
 
 pytestmark = pytest.mark.unit

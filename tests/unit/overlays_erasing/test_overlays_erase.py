@@ -249,6 +249,31 @@ def test_outline_and_colour_that_the_description_lacks_are_seen_where_the_text_c
     assert psnr(out[15], still, masks[15] > 0) >= 35
 
 
+def test_beside_faint_letters_little_is_taken() -> None:
+    clip = Clip([np.full((HEIGHT, WIDTH, 3), 120, np.uint8)] * 9)
+    clip.add("QUIET CLOTH", 0, 8, replace(OUTLINED, stroke=Stroke((70, 70, 70), 3.0), fill=(170, 170, 170)))
+    out, masks, _ = clip.erase()
+    difference = np.abs(clip.burned[4].astype(int) - clip.clean[4]).max(axis=2)
+    assert (masks[4][difference > 6] > 0).all()
+    assert psnr(out[4], clip.clean[4], difference > 3) > 45
+    assert int((masks[4] > 0).sum()) < 1.22 * int((difference > 3).sum())
+
+
+def test_emoji_between_a_slab_and_its_end_are_not_left_in_it() -> None:
+    still = texture(21, HEIGHT, WIDTH)
+    clip = Clip([still] * 10)
+    track = clip.add("MOVED OUT", 0, 9, BOXED)
+    left, _, right, bottom = (round(v) for v in track.box)
+    middle = (left + right) // 2
+    for image in clip.burned:
+        cv2.rectangle(image, (middle - 52, bottom - 8), (middle + 52, bottom + 40), (0, 0, 0), cv2.FILLED)
+        for x in (middle - 22, middle + 22):
+            cv2.circle(image, (x, bottom + 14), 18, (40, 200, 250), cv2.FILLED)
+    _, masks, _ = clip.erase()
+    burned = np.abs(clip.burned[5].astype(int) - still).max(axis=2) > 0
+    assert (masks[5][burned] > 0).mean() > 0.995
+
+
 def test_what_only_looks_like_a_letter_stays_where_nothing_comes_or_goes() -> None:
     still = texture(18, HEIGHT, WIDTH) // 2
     cv2.putText(still, "PRINT", (250, 215), cv2.FONT_HERSHEY_DUPLEX, 1.2, (255, 255, 255), 2)

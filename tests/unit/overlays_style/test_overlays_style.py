@@ -21,17 +21,11 @@ from recaster.media.overlays.inking import (
     rgb,
 )
 from recaster.media.overlays.opacity import find_translucence
+from recaster.media.overlays.seen_letters import fine_letters, seen_coverage, seen_in_turns
+from recaster.media.overlays.setting import Face, Fit, typesetter
 from recaster.media.overlays.timing import Appearance
 from recaster.media.overlays.tints import BackedLine, find_tint
-from recaster.media.overlays.typesetting import (
-    Face,
-    Fit,
-    compared,
-    fine_letters,
-    seen_coverage,
-    seen_in_turns,
-    typesetter,
-)
+from recaster.media.overlays.typesetting import compared
 from recaster.media.video import Image
 
 pytestmark = pytest.mark.unit

@@ -24,6 +24,7 @@ from recaster.media.video import (
     read_proxies,
     read_times,
 )
+from recaster.media.video.color import bgr_from_ycc, ycc_from_bgr
 
 pytestmark = pytest.mark.unit
 
@@ -124,6 +125,25 @@ def test_luma_and_proxies_are_upright_and_close(tmp_path: Path) -> None:
     gray = cv2.cvtColor(proxy, cv2.COLOR_BGR2GRAY)
     # Coefficients of the two greys differ; light and dark must be in the same places.
     assert np.corrcoef(gray.ravel(), luma[0].luma.ravel())[0, 1] > 0.9
+
+
+def test_luma_at_full_size_is_the_stream_s_own_at_full_range(clip: Path) -> None:
+    with av.open(str(clip)) as source:
+        stream = source.streams.video[0]
+        stream.codec_context.options = {"skip_loop_filter": "all"}
+        coded = [frame.to_ndarray(format="yuv420p")[:160] for frame in source.decode(stream)]
+    expected = np.clip(np.rint((np.asarray(coded, np.float64) - 16) * 255 / 219), 0, 255)
+    found = [frame.luma for frame in read_luma(clip, 90)]
+    assert np.abs(np.asarray(found, np.float64) - expected).max() == 0
+
+
+def test_pictures_in_the_encoder_s_format_turn_back_into_the_same() -> None:
+    for matrix in (1, 6, 9):
+        for full_range in (False, True):
+            there, back = (turn(matrix, full_range=full_range) for turn in (bgr_from_ycc, ycc_from_bgr))
+            color = np.array([90.0, 140.0, 200.0])
+            coded = back[:, :3] @ color + back[:, 3]
+            assert np.allclose(there[:, :3] @ coded + there[:, 3], color, atol=1e-3)
 
 
 @pytest.mark.parametrize("full_range", [False, True])

@@ -80,7 +80,7 @@ def finish_for(picture: Picture, footage: Image, mask: Plane, skin: Plane, *, ma
         amounts = (0.0, *SHARPENINGS) if may_sharpen else (0.0,)
         off = [abs(edge_spread(Finish(1.0, one, one).sharpened(picture, skin), mask) - soft) for one in amounts]
         spread, edges = 1.0, amounts[int(np.argmin(off))]
-    # Skin is no crisper than the edges are unless it would be smoother than the footage's.
+    # Of all that is no sharper than the edges or the drawing, what makes skin as rough as the footage's.
     choices = [Finish(spread, edges, float(skins)) for skins in np.linspace(-1, max(edges, 0), 9)]
     rough = np.array([roughness(one.sharpened(picture, skin), shown) for one in choices])
     chosen = int(np.argmin(np.abs(rough - wanted)))
@@ -94,7 +94,10 @@ def usual_finish(finishes: list[Finish]) -> Finish:
     """The median of several frames' finishes; nothing is done when there are none."""
     if not finishes:
         return Finish()
-    rows = np.median([[one.spread, one.edges, one.skin, one.most_grain, one.grain] for one in finishes], axis=0)
+    # A blur and a sharpening have no mean: what most frames need is asked first.
+    blurs = float(np.mean([one.edges < 0 for one in finishes])) >= 0.5
+    alike = [one for one in finishes if (one.edges < 0) == blurs]
+    rows = np.median([[one.spread, one.edges, one.skin, one.most_grain, one.grain] for one in alike], axis=0)
     return Finish(*(float(value) for value in rows))
 
 

@@ -37,6 +37,8 @@ MOST_MATCHED = 4
 """Frames of which sharpness and grain are measured."""
 REACH = 0.46
 """Of the face's size around it: everything that may change lies in this crop."""
+REPEATED = 0.05
+"""Mean difference in levels up to which a frame repeats the one before. Measured: repetitions 0–0.04, still faces from 0.08 on."""
 _VIEW_MARGIN = 0.18
 _SKIN_SPREAD = 0.008
 _EYEBALL_TONE = 0.8
@@ -60,7 +62,7 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Swapped:
-    """What was done to the frame before."""
+    """What was done to the last frame that was not a repetition."""
 
     place: tuple[slice, slice]
     """Rows and columns of the frame."""
@@ -127,9 +129,10 @@ class BlendedSession:
             return image
         place, alpha = np.s_[top:bottom, left:right], float(self._alpha[row])
         known = self._before
-        if known is not None and known.alpha == alpha and np.array_equal(image[known.place], known.crop):
-            # A repeated frame: landmarks smoothed over time would let the face alone move in it.
-            place, swapped = known.place, known.swapped
+        if known is not None and known.alpha == alpha and _repeats(image[known.place], known.crop):
+            # Landmarks smoothed over time would let the face alone move in it.
+            place, changed = known.place, (known.swapped != known.crop).any(axis=2, keepdims=True)
+            swapped = np.where(changed, known.swapped, image[place]).astype(np.uint8)
         else:
             crop = image[place].copy()
             own = points - np.array([left, top, 0], np.float32)
@@ -203,6 +206,11 @@ def _small(plane: Plane) -> NDArray[np.uint8]:
     return np.asarray(np.round(255 * small), np.uint8)
 
 
+def _repeats(image: Image, before: Image) -> bool:
+    """Whether a picture is the one before it once more, but for what compression did to it."""
+    return image.shape == before.shape and float(cv2.absdiff(image, before).mean()) < REPEATED
+
+
 def _shown(mask: Plane) -> tuple[slice, slice]:
     """Rows and columns in which a face shows, with a little around them."""
     edges = []
@@ -225,7 +233,11 @@ def own_eyes(persona: Persona, face: FollowedFace) -> NDArray[np.float32]:
     usual = luma(np.median(face.textures[:: max(1, len(face.frames) // 48)], axis=0))
     # Who looks down all the time must not stare.
     awake = np.clip((_likeness_of_eyes(usual, drawn) - _AWAKE_FROM) / (_AWAKE - _AWAKE_FROM), 0, 1)
-    alike = np.array([_likeness_of_eyes(luma(texture), usual) for texture in face.textures])
+    # An eye behind a hand says nothing about the other one.
+    seen = np.stack([1 - face.hidden[:, inside].mean(axis=1) / 255 for inside in _eye_texels()], axis=1)
+    alike = np.array(
+        [_likeness_of_eyes(luma(one), usual, shown) for one, shown in zip(face.textures, seen, strict=True)]
+    )
     as_usual = np.clip((alike - _UNUSUAL) / (_USUAL - _UNUSUAL), 0, 1)
     # Half of each is two pupils in one eye: pass quickly.
     as_usual = as_usual * as_usual * (3 - 2 * as_usual)
@@ -237,10 +249,10 @@ def own_eyes(persona: Persona, face: FollowedFace) -> NDArray[np.float32]:
     return share
 
 
-def _likeness_of_eyes(one: Plane, other: Plane) -> float:
-    """Mean correlation of the brightness of both eyes in two small textures."""
+def _likeness_of_eyes(one: Plane, other: Plane, seen: NDArray[np.float32] | None = None) -> float:
+    """Mean correlation of the brightness of both eyes in two small textures; `seen`: how much of each shows, (2,)."""
     found = [_correlation(one[inside], other[inside]) for inside in _eye_texels()]
-    return float(np.mean(found))
+    return float(np.average(found, weights=None if seen is None else seen**2 + 1e-3))
 
 
 @lru_cache(maxsize=1)

@@ -13,10 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.overlays._change import Change
-from recaster.media.overlays._fill import Plane, push_pull
+from recaster.media.overlays._fill import Plane, largest_difference, push_pull, smooth_known
 from recaster.media.overlays._shapes import band, grown, painted, with_holes_filled
 from recaster.media.overlays.model import Color, OverlayLine, OverlayTrack
 from recaster.media.video.model import Image, Mask
+
+_STRONG = 100.0
+"""Contrast of ink, in code values, that coding spreads visibly over more than a pixel beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def find_letters(track: OverlayTrack, samples: Samples, change: Change | None) -
             shift = np.array([[1, 0, style.shadow.dx], [0, 1, style.shadow.dy]], np.float64)
             moved = cv2.warpAffine(own, shift, own.shape[::-1])
             own = own | grown(np.asarray(moved, np.uint8), 0.7 * style.shadow.blur)
-        own = with_holes_filled(grown(own, fringe), 0.03 * style.size**2)
+        own = with_holes_filled(_with_soft_edge(own, samples, fringe), 0.03 * style.size**2)
         ink |= own | _emoji(line, samples, own, style.size)
     return Letters(core, ink)
 
@@ -96,6 +99,18 @@ def find_letters(track: OverlayTrack, samples: Samples, change: Change | None) -
 def soft_edge(size: float) -> float:
     """How far, in pixels, the edge of a letter of that size reaches beyond what has its colour."""
     return 2.0 if size < 60 else 3.0
+
+
+def _with_soft_edge(ink: Mask, samples: Samples, reach: float) -> Mask:
+    """Ink with its soft edge: as wide as `reach` beside what stands out strongly, one pixel beside faint ink.
+
+    What faint ink leaves beside itself is less than the error of a fill.
+    """
+    wide, narrow = grown(ink, reach), grown(ink, 1.0)
+    picture = samples.median.astype(np.float32)
+    behind, _ = smooth_known(picture, np.asarray(wide == 0, np.float32), 6.0)
+    strong = (ink > 0) & (largest_difference(np.asarray(picture - behind, np.float32)) > _STRONG)
+    return narrow | (wide & grown(np.asarray(strong * 255, np.uint8), reach))
 
 
 def _true_fill(track: OverlayTrack, samples: Samples, change: Change | None) -> Color | None:

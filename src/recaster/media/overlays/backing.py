@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from recaster.media.overlays.inking import rgb
 from recaster.media.overlays.model import Slab
+from recaster.media.overlays.seen_letters import Color
 from recaster.media.overlays.tints import BackedLine, Tint, find_tint
-from recaster.media.overlays.typesetting import Color
 
 _ALIKE = 60.0
 """Distance of two colours (0–441) up to which they are one; half the contrast where slab and scene are told apart."""

@@ -92,17 +92,29 @@ class EdgeWatch:
         for x0, y0, x1, y1 in texts:
             self._pause[int(y0) // side : int(y1) // side + 1, int(x0) // side : int(x1) // side + 1] = _SHORTEST_PAUSE
 
+    def calls_beyond(self, region: Region, boxes: Sequence[Box]) -> bool:
+        """Whether the watch calls for a region because of anything that is not in these boxes."""
+        if self._active is None:
+            return False
+        return bool(self._calling(region, boxes).any())
+
+    def _calling(self, region: Region, boxes: Sequence[Box]) -> NDArray[np.uint8]:
+        """The calling tiles in a region that are in none of the boxes."""
+        assert self._active is not None
+        side = 2 * TILE
+        calling = np.zeros(self._active.shape, np.uint8)
+        tiles = slice(region[1] // side, -(-region[3] // side)), slice(region[0] // side, -(-region[2] // side))
+        calling[tiles] = self._active[tiles]
+        for x0, y0, x1, y1 in boxes:
+            calling[max(0, int(y0) // side) : int(y1) // side + 1, max(0, int(x0) // side) : int(x1) // side + 1] = 0
+        return calling
+
     def left_over(self, region: Region, texts: Sequence[Box]) -> list[Region]:
         """Small clusters of calling tiles in a region where no text was found."""
         if self._active is None:
             return []
         side = 2 * TILE
-        calling = np.zeros(self._active.shape, np.uint8)
-        tiles = slice(region[1] // side, -(-region[3] // side)), slice(region[0] // side, -(-region[2] // side))
-        calling[tiles] = self._active[tiles]
-        for x0, y0, x1, y1 in texts:
-            calling[max(0, int(y0) // side) : int(y1) // side + 1, max(0, int(x0) // side) : int(x1) // side + 1] = 0
-        count, _, boxes, _ = cv2.connectedComponentsWithStats(calling, connectivity=8)
+        count, _, boxes, _ = cv2.connectedComponentsWithStats(self._calling(region, texts), connectivity=8)
         height, width = (2 * length for length in (self._settled.shape if self._settled is not None else (0, 0)))
         return [
             (
@@ -140,6 +152,12 @@ def tile_sums(mask: NDArray[np.uint8]) -> NDArray[np.int32]:
     padded[: mask.shape[0], : mask.shape[1]] = mask
     sums = cv2.resize((padded > 0).astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA) * TILE * TILE
     return np.rint(sums).astype(np.int32)
+
+
+def in_rows(tiles: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The tiles that have two more beside them: a line of text is never as short as one tile."""
+    row = np.ones((1, 3), np.uint8)
+    return np.asarray(cv2.morphologyEx(tiles.astype(np.uint8), cv2.MORPH_OPEN, row) > 0, np.bool_)
 
 
 def busy_regions(active: NDArray[np.bool_], shape: tuple[int, int]) -> list[Region]:

@@ -8,53 +8,33 @@ Sequences (flags, families, skin tones) are known by their base picture only. Wo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import cv2
-import emoji
 import numpy as np
-import skia
 from numpy.typing import NDArray
 
-from recaster.media.overlays.fonts import EMOJI_FONT, find_font, read_font
+from recaster.media.overlays._emoji_templates import COARSE, LEAST_VARIETY, MARGIN, SIDE, Field, templates, variety
 from recaster.media.overlays.letters import Color, Extent, LevelLine
 from recaster.media.video.model import Image
 
-_SIDE = 20
-_COARSE = 10
 _SHORTLIST = 60
 _CLOSELY = 12
 """Of the shortlist, whose places are looked at closely."""
-_DRAWN = 36
 _MOST_DIFFERENCE = 60.0
 """Root mean square difference (0–255) from a template up to which it may be that emoji."""
 _MOST_DIFFERENCE_ON_SCENE = 36.0
 """The same where no slab tells what is emoji and what is scene."""
-_DISTINCT = 0.95
-"""Of the difference from the next emoji of another look, up to which an emoji is told from it."""
-_MOST_UNEXPLAINED = 0.85
-"""Share of what varies in its place that an emoji may leave unexplained."""
-_LEAST_VARIETY = 20.0
-"""Standard deviation (0–255) that every place is taken to have."""
-_ANOTHER_LOOK = 30.0
-"""Difference of two templates from which they do not look alike."""
 _ON_SLAB = 50.0
 """Distance of two colours (0–441) from which a pixel beside the letters is not the slab's."""
 _LEAST_SEEN = 0.6
 """Share of an emoji that has to be seen on a slab."""
-_AROUND = 0.5
-"""Weight of the pixels around an emoji against those of it."""
 _LEAST_CONTRAST = 22.0
 """Distance of mean colours that an emoji has at least from what is around it."""
-_MARGIN = 2
-"""Clear cells around each template, so that there is something around it to compare with."""
 _COLORFUL = 75
 """Spread of the three channels from which a pixel is colourful."""
 _SIZES = (0.86, 0.98, 1.1, 1.24)
 """Sides of an emoji that are tried, in em."""
-
-Field = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,56 +49,6 @@ class SeenEmoji:
     bottom: float
     confidence: float
     at: Literal["start", "end"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Templates:
-    characters: tuple[str, ...]
-    alpha: Field
-    """Opacity, shape (n, side²)."""
-    color: Field
-    """Blue, green, red, shape (3, n, side²)."""
-
-    def of(self, members: NDArray[np.intp]) -> _Templates:
-        return _Templates(
-            tuple(self.characters[member] for member in members), self.alpha[members], self.color[:, members]
-        )
-
-    def most_like(self, crops: Field) -> tuple[int, int, float, bool]:
-        """Which crop is most like which template (indices), how unlike they are, and whether it is told from others.
-
-        Emoji that look alike, like the faces of clocks, need not be told from each other.
-        """
-        difference = self.differences(crops)
-        # A picture of a few lines is hardly unlike any even part of a scene: what counts is how much of what is seen
-        # there a template explains.
-        unexplained = difference / np.maximum(_variety(crops), _LEAST_VARIETY)[:, None]
-        row, column = (int(index) for index in np.unravel_index(int(unexplained.argmin()), unexplained.shape))
-        least = unexplained.min(axis=0)
-        alpha, own = self.alpha[column], self.color[:, column]
-        drawn = own * alpha + 128.0 * (1.0 - alpha)
-        others = self.differences(drawn[None].astype(np.float32))[0] > _ANOTHER_LOOK
-        rival = float(least[others].min()) if others.any() else np.inf
-        told = float(least[column]) <= min(_DISTINCT * rival, _MOST_UNEXPLAINED)
-        return row, column, float(difference[row, column]), told
-
-    def differences(self, crops: Field) -> Field:
-        """How unlike crops, shape (m, 3, side²), and all templates are, root mean square of 0–255, shape (m, n).
-
-        Where a template is opaque its colours are expected, around it one even colour, whichever that is; a scene is
-        seldom even, so that counts less.
-        """
-        error = np.zeros((len(crops), len(self.alpha)), np.float32)
-        clear = 1.0 - self.alpha
-        room = clear.sum(axis=1)
-        for channel in range(3):
-            part, own = crops[:, channel], self.color[channel]
-            weighted = own * self.alpha
-            squares = part**2
-            error += squares @ self.alpha.T - 2 * part @ weighted.T + (weighted * own).sum(axis=1)
-            error += _AROUND * (squares @ clear.T - (part @ clear.T) ** 2 / np.maximum(room, 1e-3))
-        weight = self.alpha.sum(axis=1) + _AROUND * room
-        return np.asarray(np.sqrt(np.maximum(error, 0) / (3 * weight)), np.float32)
 
 
 def find_emoji(level: LevelLine, extent: Extent, em: float, slab: Color | None) -> tuple[SeenEmoji, ...]:
@@ -193,13 +123,13 @@ def _best_match(picture: Image, edge: float, centre: float, em: float, way: int)
         for gap in np.arange(-0.14, 0.55, 0.08)
         for lift in (-0.2, -0.12, -0.04, 0.04, 0.12, 0.2)
     ]
-    places, crops = _cut(picture, windows, _COARSE)
+    places, crops = _cut(picture, windows, COARSE)
     if not places:
         return None
-    difference = _templates(_COARSE).differences(crops) / np.maximum(_variety(crops), _LEAST_VARIETY)[:, None]
+    difference = templates(COARSE).differences(crops) / np.maximum(variety(crops), LEAST_VARIETY)[:, None]
     best_window = difference.argmin(axis=0)
     members = np.argsort(difference.min(axis=0))[:_SHORTLIST]
-    chosen = _templates(_SIDE).of(members)
+    chosen = templates(SIDE).of(members)
     nearby = dict.fromkeys(
         (x + dx - grow * side / 2, y + dy - grow * side / 2, side * (1 + grow))
         for x, y, side in {places[int(best_window[member])] for member in members[:_CLOSELY]}
@@ -207,16 +137,16 @@ def _best_match(picture: Image, edge: float, centre: float, em: float, way: int)
         for dx in (-3, -1.5, 0, 1.5, 3)
         for dy in (-3, -1.5, 0, 1.5, 3)
     )
-    fine_places, fine_crops = _cut(picture, list(nearby), _SIDE)
+    fine_places, fine_crops = _cut(picture, list(nearby), SIDE)
     if not fine_places:
         return None
     row, member, error, distinct = chosen.most_like(fine_crops)
     if error > _MOST_DIFFERENCE_ON_SCENE or not distinct:
         return None
     x, y, side = fine_places[row]
-    if _stands_out(picture, chosen.alpha[member].reshape(_SIDE, _SIDE), (x, y, side)) < _LEAST_CONTRAST:
+    if _stands_out(picture, chosen.alpha[member].reshape(SIDE, SIDE), (x, y, side)) < _LEAST_CONTRAST:
         return None
-    inner = _MARGIN / _SIDE * side
+    inner = MARGIN / SIDE * side
     return SeenEmoji(
         chosen.characters[member],
         x + inner,
@@ -283,27 +213,27 @@ def _match_at(picture: Image, place: tuple[float, float, float], way: int, slab:
         for dx in (-2, -1, 0, 1, 2)
         for dy in (-2, -1, 0, 1, 2)
     ]
-    scale = _SIDE / (_SIDE - 2 * _MARGIN)
+    scale = SIDE / (SIDE - 2 * MARGIN)
     places, crops = _cut(
         picture,
         [(left - (scale - 1) * size / 2, top - (scale - 1) * size / 2, scale * size) for left, top, size in windows],
-        _SIDE,
+        SIDE,
     )
     if not places:
         return None
-    templates = _templates(_SIDE)
-    row, column, error, distinct = templates.most_like(crops)
+    pictures = templates(SIDE)
+    row, column, error, distinct = pictures.most_like(crops)
     if error > _MOST_DIFFERENCE or not distinct:
         return None
     # As much of the picture has to differ from the slab as the template says: a few lines are no full moon.
-    alpha, own, seen = templates.alpha[column], templates.color[:, column], crops[row]
+    alpha, own, seen = pictures.alpha[column], pictures.color[:, column], crops[row]
     expected, found = (
         float(alpha[np.linalg.norm(colors - slab[:, None], axis=0) > _ON_SLAB].sum()) for colors in (own, seen)
     )
     if found < _LEAST_SEEN * expected:
         return None
     return SeenEmoji(
-        templates.characters[column], x, y, x + side, y + side, 1.0 - 0.5 * error / _MOST_DIFFERENCE, _end(way)
+        pictures.characters[column], x, y, x + side, y + side, 1.0 - 0.5 * error / _MOST_DIFFERENCE, _end(way)
     )
 
 
@@ -315,8 +245,8 @@ def _cut(
     places, crops = [], []
     for x, y, size in windows:
         # A template has a margin around its picture, so has the window.
-        grown = size * _SIDE / (_SIDE - 2 * _MARGIN) if side == _COARSE else size
-        left, top = (x - (grown - size) / 2, y - (grown - size) / 2) if side == _COARSE else (x, y)
+        grown = size * SIDE / (SIDE - 2 * MARGIN) if side == COARSE else size
+        left, top = (x - (grown - size) / 2, y - (grown - size) / 2) if side == COARSE else (x, y)
         x0, y0, x1, y1 = round(left), round(top), round(left + grown), round(top + grown)
         if x0 < 0 or y0 < 0 or x1 > width or y1 > height or x1 - x0 < 4:
             continue
@@ -337,70 +267,5 @@ def _stands_out(picture: Image, alpha: Field, place: tuple[float, float, float])
     return float(np.linalg.norm(part[inside].mean(axis=0) - part[~inside].mean(axis=0)))
 
 
-def _variety(crops: Field) -> Field:
-    """Standard deviation of the colours within each crop, shape (m, 3, side²)."""
-    return np.asarray(np.sqrt(crops.var(axis=2).mean(axis=1)), np.float32)
-
-
 def _planes(crops: Field) -> Field:
     return crops.reshape(len(crops), -1, 3).transpose(0, 2, 1)
-
-
-@lru_cache(maxsize=2)
-def _templates(side: int) -> _Templates:
-    """All single emoji of the font, each cut to its picture and set into a square of `side` pixels."""
-    if side != _SIDE:
-        full, step = _templates(_SIDE), _SIDE // side
-
-        def smaller(plane: Field) -> Field:
-            cells = plane.reshape(len(plane), side, step, side, step)
-            return np.asarray(cells.mean(axis=(2, 4)).reshape(len(plane), -1), np.float32)
-
-        alpha = smaller(full.alpha)
-        weighted = np.stack([smaller(full.color[channel] * full.alpha) for channel in range(3)])
-        return _Templates(full.characters, alpha, (weighted / np.maximum(alpha, 1e-3)).astype(np.float32))
-    face = skia.Typeface.MakeFromData(skia.Data.MakeWithCopy(read_font(find_font(EMOJI_FONT, 400))))
-    font = skia.Font(face, _DRAWN)
-    characters: list[str] = []
-    alphas: list[Field] = []
-    colors: list[Field] = []
-    for character, facts in sorted(emoji.EMOJI_DATA.items()):
-        bare = character.replace("\ufe0f", "")
-        if facts["status"] != emoji.STATUS["fully_qualified"] or len(bare) != 1 or not face.unicharToGlyph(ord(bare)):
-            continue
-        pixels = _drawn(bare, font)
-        ys, xs = np.nonzero(pixels[..., 3] > 40)
-        if len(xs) == 0:
-            continue
-        picture = _squared(pixels[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1])
-        inner = _SIDE - 2 * _MARGIN
-        small = cv2.resize(picture.astype(np.float32), (inner, inner), interpolation=cv2.INTER_AREA)
-        small = np.pad(small, ((_MARGIN, _MARGIN), (_MARGIN, _MARGIN), (0, 0)))
-        alpha = np.asarray(small[..., 3] / 255, np.float32)
-        characters.append(character)
-        alphas.append(alpha.ravel())
-        plain = small[..., :3] / np.maximum(alpha, 1e-3)[..., None]
-        colors.append(np.asarray(plain.reshape(-1, 3).T, np.float32))
-    return _Templates(
-        tuple(characters),
-        np.stack(alphas).astype(np.float32),
-        np.clip(np.stack(colors, axis=1), 0, 255).astype(np.float32),
-    )
-
-
-def _drawn(character: str, font: skia.Font) -> Image:
-    """Premultiplied BGRA picture of one emoji with room around it."""
-    pixels = np.zeros((2 * _DRAWN, 2 * _DRAWN, 4), np.uint8)
-    canvas = skia.Canvas(pixels, colorType=skia.kBGRA_8888_ColorType)
-    canvas.drawString(character, 0.3 * _DRAWN, 1.4 * _DRAWN, font, skia.Paint())
-    canvas.getSurface()
-    return pixels
-
-
-def _squared(pixels: Image) -> Image:
-    height, width = pixels.shape[:2]
-    side = max(height, width)
-    square = np.zeros((side, side, 4), np.uint8)
-    top, left = (side - height) // 2, (side - width) // 2
-    square[top : top + height, left : left + width] = pixels
-    return square

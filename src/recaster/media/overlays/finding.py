@@ -27,6 +27,10 @@ _NEARER = 1.45
 """How much larger the picture is in which a small cluster of new edges is looked at once more."""
 _SAME = 0.62
 """Likeness from which contours are the same line's."""
+_UNCHANGED = 0.85
+"""Likeness from which a line stands as it did."""
+_WELL_KNOWN, _AS_WIDE = 4, 1.02
+"""Sightings, of one width, from which the place of a line needs no further ones."""
 _GROWN, _SAME_AND_GROWN = 1.12, 0.8
 """From how much more width a line has grown, and the likeness of its beginning that it then needs."""
 _MOVED, _MOVED_AND_CHANGED = 0.62, 0.76
@@ -100,6 +104,14 @@ class FoundLine:
         return (middle + steps).astype(np.float32)
 
     @property
+    def is_settled(self) -> bool:
+        """Whether it stands still and was seen often enough, and last at one width: what is typed on grows."""
+        if self.moves or len(self.places) < _WELL_KNOWN:
+            return False
+        widths = [line_width(quad) for _, quad, _ in self.places[-_WELL_KNOWN:]]
+        return max(widths) <= _AS_WIDE * min(widths)
+
+    @property
     def offset(self) -> tuple[int, int]:
         """How far the line had moved when it was last found."""
         return self.places[-1][2]
@@ -148,6 +160,8 @@ class LineFinder:
             self._watch.looked(whole, frame.index, [bounds(one.quad) for one in seen], called=False)
             return
         for called in regions:
+            if self._shows_nothing_new(called, luma, frame.index):
+                continue
             found, region = self._look_at(frame.image, called)
             for small in self._watch.left_over(called, [bounds(one.quad) for one in found]):
                 # In a large region the detector passes over a short word now and then that it sees from near.
@@ -155,6 +169,24 @@ class LineFinder:
                 found += [one for one in near if not any(_overlaps(one, other) for other in found)]
             self._link(frame, luma, found, region)
             self._watch.looked(region, frame.index, [bounds(one.quad) for one in found])
+
+    def _shows_nothing_new(self, region: Region, luma: Luma, index: int) -> bool:
+        """Whether what calls for a look is in lines that stand there as they did; these count as seen."""
+        near = []
+        for line in self._alive:
+            place = bounds(shifted(line.quad, *line.offset))
+            lasts = index - line.last <= 2 * self._every + 1
+            if lasts and overlap(place, region) > 0 and line.is_settled:
+                near.append((line, place))
+        if not near or self._watch.calls_beyond(region, [place for _, place in near]):
+            return False
+        unchanged = [(line, place) for line, place in near if line.best_likeness(luma) >= _UNCHANGED]
+        if self._watch.calls_beyond(region, [place for _, place in unchanged]):
+            return False
+        for line, _ in unchanged:
+            line.last = index
+        self._watch.looked(region, index, [place for _, place in unchanged])
+        return True
 
     def _is_sampled(self, index: int) -> bool:
         """Whether the whole frame is looked at: at even steps, where a shot begins, and at the end."""
@@ -236,7 +268,7 @@ class LineFinder:
         fresh = contours_of([(luma, (-best.offset[0], -best.offset[1]))], best.quad)
         if fresh is not None and grown:
             best.appearances = [fresh]
-        elif fresh is not None and likeness[id(best)] < 0.85 and len(best.appearances) < _MOST_APPEARANCES:
+        elif fresh is not None and likeness[id(best)] < _UNCHANGED and len(best.appearances) < _MOST_APPEARANCES:
             best.appearances.append(fresh)
         return True
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.overlays.contours import Contours, contours_of, find_offset
-from recaster.media.overlays.edges import Region, busy_regions, edges_of, tile_sums
+from recaster.media.overlays.edges import Region, busy_regions, edges_of, in_rows, tile_sums
 from recaster.media.overlays.finding import FoundLine, Sighting
 from recaster.media.overlays.following import Life
 from recaster.media.overlays.geometry import bounds, covered, line_height, line_width, longer, shifted
@@ -123,7 +123,7 @@ class GlimpseFinder:
             return
         # What moves or grows is gone from where it was as well; after a flash all is as before.
         lasting = _edge_tiles(after.half.astype(np.int16) - before.half)
-        sudden = _in_rows(sudden & (counts >= _PASSES * lasting))
+        sudden = in_rows(sudden & (counts >= _PASSES * lasting))
         for region in busy_regions(sudden, middle.luma.shape):
             self._look(middle, (before, after), (before.frame.image, after.frame.image), region)
 
@@ -304,12 +304,6 @@ def _half_luma(image: Image) -> Luma:
 def _edge_tiles(difference: NDArray[np.int16]) -> NDArray[np.int32]:
     """How many pixels on an edge each tile of a difference at half size has."""
     return tile_sums(edges_of(difference, _EDGE))
-
-
-def _in_rows(tiles: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The tiles that have two more beside them: a line of text is never as short as one tile."""
-    row = np.ones((1, 3), np.uint8)
-    return np.asarray(cv2.morphologyEx(tiles.astype(np.uint8), cv2.MORPH_OPEN, row) > 0, np.bool_)
 
 
 def _moved_along(earlier: _Held, later: _Held) -> Image:

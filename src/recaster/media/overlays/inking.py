@@ -17,7 +17,7 @@ from recaster.media.overlays._typefaces import FINE
 from recaster.media.overlays.letters import commonest
 from recaster.media.overlays.model import Color as Rgb
 from recaster.media.overlays.model import Shadow, Stroke
-from recaster.media.overlays.typesetting import Color, Field
+from recaster.media.overlays.seen_letters import Color, Field
 from recaster.media.video.model import Image
 
 Bits = NDArray[np.bool_]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.overlays.inking import ALIKE, FEW, Bits, Lettering
-from recaster.media.overlays.typesetting import Color, Field
+from recaster.media.overlays.seen_letters import Color, Field
 
 _CLEAR, _CLEAR_PIXELS = 0.1, 4.5
 """Share of the scene in the letters below which they count as opaque: it is then less than the error of the measure. Of

@@ -17,7 +17,7 @@ from recaster.media.overlays.geometry import bounds, shifted
 from recaster.media.overlays.looks import LineLook
 from recaster.media.overlays.model import Box
 from recaster.media.overlays.networks import Quad
-from recaster.media.overlays.typesetting import Fit, typesetter
+from recaster.media.overlays.setting import Fit, typesetter
 
 _AS_GOOD = 0.2
 """Difference of edges, in em, that does not tell one alignment from another."""

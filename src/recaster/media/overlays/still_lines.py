@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recaster.media.overlays.contours import Contours, contours_of
-from recaster.media.overlays.edges import TILE, Region, busy_regions, edge_strength, halved, tile_sums
+from recaster.media.overlays.edges import TILE, Region, busy_regions, edge_strength, halved, in_rows, tile_sums
 from recaster.media.overlays.finding import MOST_CROPS, FoundLine, Sighting
 from recaster.media.overlays.geometry import bounds, covered, line_height, line_width, overlap
 from recaster.media.overlays.networks import LineDetector, Quad
@@ -128,12 +128,11 @@ class StillLineFinder:
         busy = tile_sums(edges) >= _TILE_EDGES
         fresh = busy
         if self._seen is not None:
-            fresh = busy & (tile_sums(edges & (strength > _STRONGER * self._seen)) >= _NEW_EDGES)
+            fresh = in_rows(busy & (tile_sums(edges & (strength > _STRONGER * self._seen)) >= _NEW_EDGES))
         looked_at = np.kron(busy, np.ones((TILE, TILE), np.bool_))[: strength.shape[0], : strength.shape[1]]
-        self._seen = cv2.dilate(np.where(looked_at, strength, np.uint8(0)), np.ones((3, 3), np.uint8)).astype(
-            np.float32
-        )
-        return busy, np.asarray(fresh, np.bool_)
+        known = cv2.dilate(np.where(looked_at, strength, np.uint8(0)), np.ones((3, 3), np.uint8))
+        self._seen = known.astype(np.float32)
+        return busy, fresh
 
     def _note(
         self,

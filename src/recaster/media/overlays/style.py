@@ -31,22 +31,10 @@ from recaster.media.overlays.model import Box, Stroke, TextStyle
 from recaster.media.overlays.networks import Quad
 from recaster.media.overlays.opacity import find_translucence
 from recaster.media.overlays.placing import SetLine, alignment, full_box, letters_quad, line_spacing, rotation
+from recaster.media.overlays.seen_letters import Color, Seen, fine_letters, seen_coverage, seen_in_turns
+from recaster.media.overlays.setting import DEFAULT_FACE, Face, Fit, Setting, typesetter
 from recaster.media.overlays.tints import BackedLine
-from recaster.media.overlays.typesetting import (
-    DEFAULT_FACE,
-    Color,
-    Face,
-    Fit,
-    Seen,
-    Setting,
-    compared,
-    fine_letters,
-    fitted,
-    placed,
-    seen_coverage,
-    seen_in_turns,
-    typesetter,
-)
+from recaster.media.overlays.typesetting import compared, fitted, placed
 
 _NEAR = 60.0
 """Distance of two colours (0–441) up to which they count as one."""

@@ -33,7 +33,10 @@ _ALIKE = 0.16
 """How much of the background two borders of one slab may seem to let through more than each other."""
 _OPAQUE = 0.1
 """Below this share of the background a slab is opaque: coding noise is all that would come back."""
-_CLEAREST = 0.93
+_CLEAREST = 0.85
+"""Above it a slab would hardly set words off from the scene."""
+_SHORTEST = 1.5
+"""Length of a line, in em, from which its borders are long enough to tell."""
 
 Colors = NDArray[np.float32]
 
@@ -126,6 +129,8 @@ class _Step:
 def find_tint(lines: Sequence[BackedLine]) -> Tint | None:
     """The see-through slab behind the lines of a block, from top to bottom; None where there is none."""
     first, last = lines[0], lines[-1]
+    if min(first.right - first.left, last.right - last.left) < _SHORTEST * first.em:
+        return None
     upper, lower = _strongest(_upright(first, -1)), _strongest(_upright(last, 1))
     if upper is None or lower is None or upper.share + lower.share < 2 * _LEAST_MEAN_SHARE:
         return None

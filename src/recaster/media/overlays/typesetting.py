@@ -8,30 +8,19 @@ place. It tells no colours (see `inking`) and describes no blocks (see `style`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import cv2
 import numpy as np
-import skia
 from numpy.typing import NDArray
 
-from recaster.media.overlays._typefaces import FINE, Typefaces
-from recaster.media.overlays.fonts import DEFAULT_FONT, FONT_FOLDER, FONTS
+from recaster.media.overlays._typefaces import FINE
+from recaster.media.overlays.fonts import FONTS
 from recaster.media.overlays.model import Box
-from recaster.media.video.model import Image
+from recaster.media.overlays.seen_letters import Field, Seen
+from recaster.media.overlays.setting import DEFAULT_FACE, Face, Fit, Setting, typesetter
 
-Field = NDArray[np.float32]
-Color = NDArray[np.float32]
-"""Blue, green, red, each 0–255."""
-
-_THICKEST = 0.24
-"""Widest stem of a letter, in em."""
-_LEAST_CONTRAST = 24.0
-"""Distance of fill and ground (0–441) from which coverage can be told."""
-_BOXED = 60.0
-"""Distance of two colours (0–441) up to which a pixel is of the box behind the word that is being said."""
 _WIDTHS = (0.84, 0.88, 0.92, 0.96, 1.0, 1.04, 1.08, 1.12, 1.16, 1.2)
 """Sizes that are tried, as shares of the measured one: what stands beside the letters may have been taken for one."""
 _STEP = 1.02
@@ -44,6 +33,8 @@ _LEAST_ENERGY = 1e-3
 """Mean square of the coverage where there may be letters."""
 _SPACED_OUT = 1.06
 """Width of a line, against what its height makes expect, from which its letters may be spaced."""
+_GAIN_OF_SPACING = 0.06
+"""Agreement at whole pixels that spaced letters have to gain against larger ones."""
 _CLEARLY_SPACED = 0.012
 """Extra advance per em that is no error of the measure."""
 _TRACKED = 6
@@ -58,191 +49,8 @@ _CERTAIN = 0.8
 """Agreement at an angle from which letters need not be compared level."""
 _MOST_TILT, _LEAST_TILT = 0.06, 0.006
 """Radians by which letters may be turned in pictures that should have them level, and from which that is looked at."""
-_NEARBY = 0.12
-"""How far from drawn letters, in em, what is seen still belongs to them."""
-_LEAST_FULL = 0.2
-"""Coverage of seen letters from which anything was seen."""
 _GAIN_OF_TILT = 0.02
 """Agreement that a tilt has to gain."""
-
-
-@dataclass(frozen=True, slots=True)
-class Face:
-    """A shipped face: font class and weight."""
-
-    font: str
-    weight: int
-
-
-DEFAULT_FACE = Face(DEFAULT_FONT, 700)
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """How a line of words is set, in pixels of the picture that it is laid on."""
-
-    face: Face
-    size: float
-    """Em size."""
-    spacing: float
-    """Extra advance behind each letter, per em."""
-    x: float
-    """Centre of the line's advance."""
-    baseline: float
-    """At the centre."""
-    tilt: float
-    """Radians clockwise about the centre."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """A setting and how well it lies on what was seen."""
-
-    setting: Setting
-    agreement: float
-    """Correlation of drawn and seen coverage, 1 at best."""
-
-
-class Typesetter:
-    """Draws the coverage of set words, in `FINE` cells per pixel first. Holds parsed fonts; not meant to be shared between threads."""
-
-    def __init__(self) -> None:
-        self._fonts = Typefaces(FONT_FOLDER, None)
-
-    def has(self, text: str, face: Face) -> bool:
-        """Whether the face itself has all letters of the text."""
-        key = self._fonts.key(face.font, face.weight)
-        return all(self._fonts[key].unicharToGlyph(ord(one)) for one in text if not one.isspace())
-
-    def advance(self, text: str, face: Face, spacing: float) -> float:
-        """Width of the line per em."""
-        return self._fonts.advance(text, self._fonts.key(face.font, face.weight), spacing)
-
-    def extents(self, face: Face) -> tuple[float, float]:
-        """How far tall letters rise above and hanging ones fall below the baseline, per em."""
-        extents = self._fonts.extents(self._fonts.key(face.font, face.weight))
-        return extents.top, extents.bottom
-
-    def ink_box(self, text: str, setting: Setting) -> tuple[float, float, float, float]:
-        """Left, top, right, bottom of the letters before the line is tilted."""
-        key = self._fonts.key(setting.face.font, setting.face.weight)
-        left, top, right, bottom = (edge * setting.size for edge in self._fonts.ink_box(text, key, setting.spacing))
-        start = setting.x - self.advance(text, setting.face, setting.spacing) * setting.size / 2
-        return start + left, setting.baseline + top, start + right, setting.baseline + bottom
-
-    def coverage(self, text: str, setting: Setting, shape: tuple[int, int]) -> Field:
-        """How much of each pixel the letters cover, 0–1, in a picture of (height, width)."""
-        return np.asarray(
-            cv2.resize(self.fine(text, setting, shape), shape[::-1], interpolation=cv2.INTER_AREA), np.float32
-        ) / np.float32(255)
-
-    def fine(self, text: str, setting: Setting, shape: tuple[int, int]) -> NDArray[np.uint8]:
-        """The same, `FINE` cells per pixel and axis, 0–255."""
-        key = self._fonts.key(setting.face.font, setting.face.weight)
-        rows, columns = FINE * shape[0], FINE * shape[1]
-        pixels = np.zeros((rows, columns), np.uint8)
-        info = skia.ImageInfo.MakeA8(columns, rows)
-        surface = skia.Surface.MakeRasterDirect(info, pixels)
-        canvas = surface.getCanvas()
-        if setting.tilt:
-            canvas.rotate(math.degrees(setting.tilt), FINE * setting.x, FINE * setting.baseline)
-        # The engine rounds where a line stands within its paragraph: text is laid out in cells, not in pixels.
-        paragraph = self._fonts.paragraph(
-            text,
-            key,
-            FINE * setting.size,
-            skia.Paint(AntiAlias=True),
-            spacing=setting.spacing,
-            emoji_visible=False,
-        )
-        left = setting.x - self.advance(text, setting.face, setting.spacing) * setting.size / 2
-        paragraph.paint(canvas, FINE * left, FINE * setting.baseline - paragraph.AlphabeticBaseline)
-        surface.flushAndSubmit()
-        return pixels
-
-
-@lru_cache(maxsize=1)
-def typesetter() -> Typesetter:
-    """One for the process: its fonts are read once."""
-    return Typesetter()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What pictures of a line show of its letters."""
-
-    cover: Field
-    """How much of each pixel they cover, 0–1.2."""
-    known: NDArray[np.bool_]
-    """Where that can be told."""
-
-    def part(self, rows: slice, columns: slice) -> Seen:
-        """The same of a part of the pictures."""
-        return Seen(np.ascontiguousarray(self.cover[rows, columns]), np.ascontiguousarray(self.known[rows, columns]))
-
-    def levelled(self, tilt: float, centre: tuple[float, float]) -> Seen:
-        """The same with letters that are turned by `tilt` radians clockwise about `centre` turned level."""
-        turn = cv2.getRotationMatrix2D(centre, math.degrees(tilt), 1.0)
-        size = self.cover.shape[::-1]
-        known = cv2.warpAffine(self.known.astype(np.uint8), turn, size, flags=cv2.INTER_NEAREST, borderValue=1)
-        return Seen(np.asarray(cv2.warpAffine(self.cover, turn, size), np.float32), np.asarray(known > 0, np.bool_))
-
-
-def seen_coverage(pictures: Sequence[Image], fill: Color, em: float) -> Seen:
-    """How much of each pixel thin strokes of a colour cover in pictures of one line: the median of them.
-
-    A stroke is what is left when everything thinner than the widest stem and nearer to the fill's value is taken away.
-    """
-    cover = np.asarray(np.median([_strokes(picture, fill, em) for picture in pictures], axis=0), np.float32)
-    return Seen(cover, np.ones(cover.shape, np.bool_))
-
-
-def seen_in_turns(pictures: Sequence[Image], fill: Color, em: float, boxed: Color | None) -> Seen:
-    """The same where word after word takes another look, on a box of the colour `boxed` if it has one.
-
-    The words have the fill's colour in some of the pictures only. What stands on the box in all of them is not known.
-    """
-    reach = 2 * round(0.45 * em) + 1
-    covers = []
-    for picture in pictures:
-        cover = _strokes(picture, fill, em)
-        if boxed is not None:
-            near = np.linalg.norm(picture.astype(np.float32) - boxed, axis=2) < _BOXED
-            box = cv2.morphologyEx(near.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
-            cover[cv2.dilate(box, np.ones((3, 3), np.uint8)) > 0] = -1.0
-        covers.append(cover)
-    most = np.max(covers, axis=0)
-    known = np.asarray(most >= 0, np.bool_)
-    # The mean neither speaks for nor against letters.
-    return Seen(np.where(known, most, most[known].mean() if known.any() else 0.0).astype(np.float32), known)
-
-
-def fine_letters(seen: Seen, drawn: NDArray[np.uint8], size: float) -> NDArray[np.uint8]:
-    """The seen letters in fine cells (`FINE` per pixel and axis, 0–255), as far as they are near the `drawn` ones.
-
-    Where nothing was seen there the drawn ones.
-    """
-    reach = 2 * round(_NEARBY * size * FINE) + 1
-    nearby = cv2.dilate(drawn, np.ones((reach, reach), np.uint8)) > 127
-    large = cv2.resize(seen.cover, drawn.shape[::-1], interpolation=cv2.INTER_CUBIC)
-    letters = large[drawn > 127]
-    if not len(letters) or (full := float(np.quantile(letters, 0.9))) < _LEAST_FULL:
-        return drawn
-    return np.where(nearby, np.clip(255 * large / full, 0, 255), 0).astype(np.uint8)
-
-
-def _strokes(picture: Image, fill: Color, em: float) -> Field:
-    reach = 2 * max(2, round(_THICKEST * em)) + 1
-    kernel = np.ones((reach, reach), np.uint8)
-    ground = np.empty_like(picture)
-    for channel in range(3):
-        way = cv2.MORPH_OPEN if fill[channel] > 110 else cv2.MORPH_CLOSE
-        ground[..., channel] = cv2.morphologyEx(np.ascontiguousarray(picture[..., channel]), way, kernel)
-    behind = ground.astype(np.float32)
-    apart = fill - behind
-    contrast = np.einsum("ijk,ijk->ij", apart, apart)
-    cover = np.einsum("ijk,ijk->ij", picture - behind, apart) / np.maximum(contrast, 1.0)
-    return np.where(contrast > _LEAST_CONTRAST**2, np.clip(cover, 0.0, 1.2), 0.0).astype(np.float32)
 
 
 def compared(text: str, seen: Seen, box: Box, em: float, room: Box) -> list[Fit]:
@@ -346,9 +154,10 @@ def _coarse(text: str, face: Face, seen: Seen, box: Box, em: float) -> Fit:
         spacing = ((box[2] - box[0]) / by_height - whole.width / whole.setting.size) / gaps
         spaced = _Sample.of(text, replace(whole.setting, spacing=spacing))
         small = spaced.halved() if pixel == 2 else spaced
+        plain = best.agreement
         for size in _apart(by_height * share for share in _WIDTHS):
             fit = small.placed(cover, size, pixel)
-            if fit.agreement > best.agreement:
+            if fit.agreement > plain + _GAIN_OF_SPACING and fit.agreement > best.agreement:
                 best, whole, sample = fit, spaced, small
     for way in (1.04, 1 / 1.04):
         while 0.5 * em < best.setting.size < 2.0 * em:
