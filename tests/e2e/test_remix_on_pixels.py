@@ -22,6 +22,7 @@ from recaster.remix import steps
 from recaster.remix.analysis import SourceAnalysis
 from recaster.remix.engines import Engines, engine_choice
 from recaster.remix.plan import RemixPlan
+from recaster.remix.planning import adapt
 
 pytestmark = pytest.mark.e2e
 
@@ -54,7 +55,7 @@ def test_a_clip_is_remixed_and_passes_its_inspection(
     assert abs(analysis.overlays[1].first_frame - round(1.2 * 12)) <= 1
     assert len(analysis.faces.tracks) == 1
 
-    plan = steps.adapt(analysis, BrandProfile(name="Pantrypal", message_bank=BANK), "0" * 64, engines)
+    plan = adapt(analysis, BrandProfile(name="Pantrypal", message_bank=BANK), "0" * 64, engines)
     plan.save(tmp_path / "plan.json")
     plan = RemixPlan.load(tmp_path / "plan.json")
     actions = {overlay.role: overlay.action for overlay in plan.overlays}
@@ -80,7 +81,7 @@ def test_the_inspection_refuses_an_untouched_copy(
     engines = Engines.from_choice(engine_choice(Settings(), model_store))
     persona = prepare_persona([persona_pictures["P007"] / "studio_portrait.jpg"], engines.face_models())
     analysis = steps.analyse(clip, "0" * 64, engines)
-    plan = steps.adapt(analysis, BrandProfile(name="Pantrypal", message_bank=BANK), "0" * 64, engines)
+    plan = adapt(analysis, BrandProfile(name="Pantrypal", message_bank=BANK), "0" * 64, engines)
     rendered = steps.render(clip, analysis, plan, persona, tmp_path / "remix.mp4", engines)
     with pytest.raises(steps.OutputRejected) as refused:
         steps.verify(clip, clip, analysis, plan, persona, rendered, engines)
@@ -101,7 +102,7 @@ def test_a_line_that_stays_is_not_painted_over_by_the_new_face(
 
     analysis = steps.analyse(clip, "0" * 64, engines)
     line = next(track for track in analysis.overlays if text_similarity(track.text, "I WAITED SO LONG") > 0.9)
-    plan = steps.adapt(analysis, BrandProfile(name="Pantrypal"), "0" * 64, engines)
+    plan = adapt(analysis, BrandProfile(name="Pantrypal"), "0" * 64, engines)
     plan = plan.model_copy(
         update={"overlays": tuple(one.model_copy(update={"action": "keep"}) for one in plan.overlays)}
     )

@@ -23,7 +23,7 @@ from recaster.media.copywriting.corpus import CORPUS_LANGUAGES, corpus_problems,
 from recaster.media.overlays import OverlayTrack, tracks_from_json
 from recaster.media.video import VideoFacts, find_shots, probe
 from recaster.remix.engines import LOCAL_MODEL, Engines, copy_adapter
-from recaster.remix.steps import copy_lines, room
+from recaster.remix.planning import copy_lines, room
 
 formulas_app = typer.Typer(help="The formulas of the embedded copy adapter.", no_args_is_help=True)
 _FACTS = TypeAdapter(VideoFacts)

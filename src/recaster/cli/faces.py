@@ -26,6 +26,7 @@ from recaster.media.progress import Progress
 from recaster.remix import steps
 from recaster.remix.engines import Engines
 from recaster.remix.face_engines import with_swapper
+from recaster.remix.planning import keep_texts
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -81,7 +82,7 @@ def swap(
         analysis = steps.analyse(clip, sha256_of(clip), engines, bars.stage("analyse"))
         if face is not None:
             analysis = replace(analysis, faces=analysis.faces.choosing(face))
-        plan = steps.keep_texts(analysis, persona_digest(persona), engines)
+        plan = keep_texts(analysis, persona_digest(persona), engines)
         rendered = steps.render(clip, analysis, plan, person, output, engines, bars.stage("swap"))
     faces = analysis.faces.tracks
     track = analysis.faces.require_on_camera()

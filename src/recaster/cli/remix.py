@@ -16,6 +16,7 @@ from recaster.media.copywriting import BrandProfile
 from recaster.remix import steps
 from recaster.remix.engines import Engines
 from recaster.remix.face_engines import with_swapper
+from recaster.remix.planning import adapt
 
 
 def remix(
@@ -38,7 +39,7 @@ def remix(
         steps.check_source(source, digest)
         person = load_persona(persona, engines.face_models(), bars.stage("persona"))
         analysis = steps.analyse(source, digest, engines, bars.stage("analyse"))
-        decided = steps.adapt(analysis, profile, persona_digest(persona), engines, bars.stage("adapt"))
+        decided = adapt(analysis, profile, persona_digest(persona), engines, bars.stage("adapt"))
         if plan is not None:
             decided.save(plan)
         draft = Path(scratch) / output.name

@@ -10,7 +10,7 @@ from recaster.media.copywriting import BrandProfile
 from recaster.media.faces import Persona, inspect_reference
 from recaster.media.faces import prepare_persona as prepare
 from recaster.media.progress import Progress
-from recaster.remix import steps
+from recaster.remix import planning, steps
 from recaster.remix.analysis import SourceAnalysis
 from recaster.remix.engines import Engines
 from recaster.remix.measuring import measure
@@ -44,7 +44,7 @@ def adapt(request: Request, progress: Progress) -> dict[str, Any]:
     engines = Engines.from_choice(request["engines"])
     analysis = SourceAnalysis.load(Path(request["analysis"]))
     brand = BrandProfile.from_record(request["brand"])
-    plan = steps.adapt(analysis, brand, request["persona_sha256"], engines, progress)
+    plan = planning.adapt(analysis, brand, request["persona_sha256"], engines, progress)
     plan.save(Path(request["plan"]))
     return {"replaced": sum(overlay.action == "replace" for overlay in plan.overlays)}
 

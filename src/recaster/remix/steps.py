@@ -5,7 +5,7 @@ They know the order of the work inside a stage and nothing of jobs, credits or H
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,13 +13,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import regex
 
 from recaster.errors import MediaInvalid, OutputRejected
 from recaster.infra.files import atomic_file, sha256_of
-from recaster.media.copywriting import BrandProfile, CopyLine, CopyRequest, CopyResult, Fits, FitVerdict, classify
-from recaster.media.faces import REACH, FaceAnalysis, FaceTrack, Persona, analyse_faces, judge
-from recaster.media.overlays import NewText, OverlayTrack, TextDrawer, TextLayout, appearance, lay_out_in_place
+from recaster.media.faces import REACH, FaceAnalysis, FaceTrack, Persona, analyse_faces
+from recaster.media.overlays import NewText, OverlayTrack, TextLayout, appearance, lay_out_in_place
 from recaster.media.progress import Progress, silent
 from recaster.media.quality import Inspection, inspect_timing
 from recaster.media.video import (
@@ -35,16 +33,14 @@ from recaster.media.video import (
     read_times,
 )
 from recaster.remix.analysis import SourceAnalysis
-from recaster.remix.crossing import FramesWithoutText, crossing_frames, hiding_texts, laid_over, require_in_sight
+from recaster.remix.crossing import FramesWithoutText, crossing_frames, hiding_texts, laid_over
 from recaster.remix.engines import Engines
 from recaster.remix.inspection import IdentityInspection, TextInspection, inspected_faces, inspected_texts
-from recaster.remix.plan import PlannedFace, PlannedOverlay, RemixPlan
+from recaster.remix.plan import RemixPlan
 from recaster.remix.progress import Portions
 
 DISCLOSURE = "Made with AI: the person's face and the on-screen text were generated."
 """Label that whoever posts the video shows with it."""
-UNDETERMINED = "und"
-"""BCP 47 tag of texts whose language nobody asked for."""
 
 
 def check_source(clip: Path, sha256: str) -> VideoFacts:
@@ -95,137 +91,6 @@ def analyse(clip: Path, sha256: str, engines: Engines, progress: Progress = sile
 
 def _frames_on_camera(faces: FaceAnalysis) -> int:
     return 0 if faces.on_camera is None else len(faces.track(faces.on_camera).frames)
-
-
-def adapt(
-    analysis: SourceAnalysis,
-    brand: BrandProfile,
-    persona_sha256: str,
-    engines: Engines,
-    progress: Progress = silent,
-) -> RemixPlan:
-    """Decide everything about the remix.
-
-    Raises:
-        CopyRejected: a text that must be written could not be.
-        NoFaceFound, FaceUnsuitable: there is nobody whose face can be replaced.
-    """
-    faces = _planned_faces(analysis)
-    tracks = {track.id: track for track in analysis.overlays}
-    fits = room(analysis.overlays, analysis.facts, engines.drawer())
-    request = CopyRequest(
-        copy_lines(analysis.overlays, analysis.facts, fits),
-        brand,
-        brand.primary_language,
-        seed=int(analysis.sha256[:8], 16),
-    )
-    result = engines.copy_adapter().adapt(request, fits, progress)
-    overlays = []
-    for line in result.lines:
-        track = tracks[line.id]
-        replaced = line.action == "adapted"
-        overlays.append(
-            PlannedOverlay(
-                track_id=line.id,
-                role=line.role,
-                action="replace" if replaced else "keep",
-                source_text=line.source_text,
-                text=line.text,
-                style=track.style,
-                path=line.path,
-                reason=line.reason,
-            )
-        )
-    return _plan(analysis, persona_sha256, engines, faces, tuple(overlays), brand.primary_language, result)
-
-
-def keep_texts(analysis: SourceAnalysis, persona_sha256: str, engines: Engines) -> RemixPlan:
-    """Decide on a new face alone: every text stays as it is.
-
-    Raises:
-        NoFaceFound, FaceUnsuitable: there is nobody whose face can be replaced.
-    """
-    faces = _planned_faces(analysis)
-    kept = tuple(
-        PlannedOverlay(
-            track_id=track.id,
-            role=track.role,
-            action="keep",
-            source_text=_one_line(track.text),
-            text=_one_line(track.text),
-            style=track.style,
-            path="kept",
-            reason="Only the face is replaced.",
-        )
-        for track in analysis.overlays
-    )
-    return _plan(analysis, persona_sha256, engines, faces, kept, UNDETERMINED, CopyResult((), adapter="none"))
-
-
-def _planned_faces(analysis: SourceAnalysis) -> tuple[PlannedFace, ...]:
-    on_camera = analysis.faces.require_on_camera()
-    require_in_sight(analysis.overlays, on_camera, analysis.shots)
-    return tuple(
-        PlannedFace(track_id=face.id, action="swap", reason=" ".join(("The on-camera person.", *judge(face).reasons)))
-        if face.id == on_camera.id
-        else PlannedFace(track_id=face.id, action="leave", reason="Not the on-camera person.")
-        for face in analysis.faces.tracks
-    )
-
-
-def _plan(
-    analysis: SourceAnalysis,
-    persona_sha256: str,
-    engines: Engines,
-    faces: tuple[PlannedFace, ...],
-    overlays: tuple[PlannedOverlay, ...],
-    language: str,
-    copy: CopyResult,
-) -> RemixPlan:
-    return RemixPlan(
-        source_sha256=analysis.sha256,
-        persona_sha256=persona_sha256,
-        width=analysis.facts.width,
-        height=analysis.facts.height,
-        frame_count=analysis.facts.frame_count,
-        language=language,
-        copy_adapter=copy.adapter,
-        copy_settings=dict(copy.settings),
-        engines=engines.names,
-        overlays=overlays,
-        faces=faces,
-    )
-
-
-def room(overlays: Sequence[OverlayTrack], facts: VideoFacts, drawer: TextDrawer) -> Fits:
-    """Return what tells whether a text has room where an overlay stood, measured with the real font."""
-    tracks = {track.id: track for track in overlays}
-
-    def fits(line_id: str, text: str) -> FitVerdict:
-        track = tracks[line_id]
-        size = (facts.width, facts.height)
-        report = drawer.fits(text, track.style, track.box, size, max_lines=_most_lines(track))
-        return FitVerdict(report.fits and not report.missing_glyphs, report.max_graphemes)
-
-    return fits
-
-
-def copy_lines(overlays: Sequence[OverlayTrack], facts: VideoFacts, fits: Fits) -> tuple[CopyLine, ...]:
-    """Return the overlays as lines to be rewritten, in order of appearance, with their roles told."""
-    texts = {track.id: _one_line(track.text) for track in overlays}
-    return classify(
-        tuple(
-            CopyLine(
-                id=track.id,
-                role=track.role,
-                text=texts[track.id],
-                max_graphemes=fits(track.id, texts[track.id]).max_graphemes,
-                seconds=float(_seconds(track, facts)),
-            )
-            for track in overlays
-            if texts[track.id]
-        )
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,17 +251,3 @@ def published_overlays(clip: Path, analysis: SourceAnalysis, plan: RemixPlan) ->
             }
         )
     return entries
-
-
-def _most_lines(track: OverlayTrack) -> int:
-    """A new text takes no more lines than the old one: what stands below it stays clear."""
-    return len(track.lines)
-
-
-def _one_line(text: str) -> str:
-    squeezed: str = regex.sub(r"\s+", " ", text).strip()
-    return squeezed
-
-
-def _seconds(track: OverlayTrack, facts: VideoFacts) -> Fraction:
-    return (track.last_frame - track.first_frame + 1) / facts.average_rate
