@@ -280,6 +280,18 @@ def test_what_hides_a_face_is_forgotten_at_a_cut(picture: Image, points: np.ndar
     assert share[5] == 0
 
 
+def test_a_hand_laid_over_the_whole_face_is_believed_only_where_something_changes(
+    picture: Image, points: np.ndarray
+) -> None:
+    textures = np.repeat(unwrapped(picture, points, 80)[None], 10, axis=0)
+    hands = np.zeros((10, 80, 80), np.uint8)
+    hands[[2, 7], 10:75, 10:70] = 255
+    textures[7, 10:75, 10:70] = np.median(textures[0, 40:46, 26:32].reshape(-1, 3), axis=0)
+    share = hidden_share(hidden_texels(textures, hands, np.zeros(10, np.int32)))
+    assert share[2] == 0
+    assert share[7] > 0.7
+
+
 def test_hands_are_found_around_a_face_and_drawn(models: FaceModels, persona_pictures: Mapping[str, Path]) -> None:
     whole = cv2.imread(str(persona_pictures["P006"] / "amateur_posture.jpg"))
     image = np.asarray(cv2.resize(whole, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
