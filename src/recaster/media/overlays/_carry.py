@@ -103,15 +103,14 @@ class Carrier:
         """Bring the state along the flow to a frame of which `colors` are seen where `sure` is 1."""
         assert self._picture is not None
         stay_error, stay_offset = _misfit(colors, self._small, sure)
+        spatial = _fill_error(colors, sure)
         moves = np.asarray((stay_error > 1.5 * NOISE), np.float32)
         flow: Plane | None = None
         error, offset, carried = stay_error, stay_offset, self._small
         if float(moves.mean()) > 0.002:
             # Where little moves, what was really seen under the text a frame ago stands in for it; what was made up, or
             # has moved on since, would hold the motion back.
-            doubt = cv2.resize(self._variance, sure.shape[::-1], interpolation=cv2.INTER_AREA) / _fill_error(
-                colors, sure
-            )
+            doubt = cv2.resize(self._variance, sure.shape[::-1], interpolation=cv2.INTER_AREA) / spatial
             believed = np.clip(1.0 - 3.0 * doubt, 0.0, 1.0) * (stay_error < _SLOW * NOISE)
             trust = np.where(sure > 0, 1.0, believed).astype(np.float32)
             guess = push_pull(np.where(sure[..., None] > 0, colors, self._small).astype(np.float32), trust)
@@ -137,13 +136,15 @@ class Carrier:
         here = here + extra[:, :3]
         variance = variance + extra[:, 3] + np.float32(_DRIFT)
         stand_in = np.where(sure[..., None] > 0, colors, carried + offset).astype(np.float32)
-        return self._renewed(Hidden(here, variance), stand_in, colors, sure, spots)
+        return self._renewed(Hidden(here, variance), stand_in, spatial, sure, spots)
 
-    def _renewed(self, carried: Hidden, stand_in: Plane, colors: Plane, sure: Plane, spots: Spots) -> Hidden:
-        """What was carried, with a fill where that is expected to be better; `stand_in` is `carried` on the grid."""
+    def _renewed(self, carried: Hidden, stand_in: Plane, spatial: Plane, sure: Plane, spots: Spots) -> Hidden:
+        """What was carried, with a fill where that is expected to be better.
+
+        `stand_in` is `carried` on the grid, `spatial` the squared error to expect of a fill.
+        """
         if self._fill is None:
             return carried
-        spatial = _fill_error(colors, sure)
         expected = spots.sample(spatial)[:, 0]
         share = np.clip(1.0 - expected / np.maximum(carried.variance, 1e-3), 0.0, 1.0)
         doubtful = np.flatnonzero(share > _LEAST_SHARE)
