@@ -20,6 +20,9 @@ from recaster.media.video.model import Image, Mask
 
 _STRONG = 100.0
 """Contrast of ink, in code values, that coding spreads visibly over more than a pixel beside it."""
+_FAINT = 0.65
+"""Opacity below which the colour of letters is more what shines through than their own, so that strokes alone tell them. Above
+it that rule takes in half as much again of what is no letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +194,7 @@ def _letters_of(track: OverlayTrack, samples: Samples, zone: Mask, fill: Color) 
     thin = (zone > 0) & (cover > 0.3 * style.opacity)
     if not thin.any():
         return np.zeros(zone.shape, np.uint8)
-    if style.opacity < 0.9:
+    if style.opacity < _FAINT:
         # Their colour depends on what shines through; what is nearer to the fill than they can be is a print or a lamp.
         found = thin & (cover < 1.3 * style.opacity + 0.1) & (np.median(np.stack(strays), axis=0) < 32.0)
         return np.asarray(found * 255, np.uint8)
