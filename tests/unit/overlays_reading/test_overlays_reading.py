@@ -306,3 +306,21 @@ def test_the_command_writes_json_and_a_sheet(hook_clip: Path, tmp_path: Path) ->
     picture = cv2.imread(str(sheet))
     assert picture is not None
     assert picture.shape[0] == 640
+
+
+def test_emoji_on_a_line_of_their_own_belong_to_the_words_above(reader: RapidTextReader, tmp_path: Path) -> None:
+    words = [Words("never buy this", 0, 15, 0.3), Words("💅🙌", 0, 15, 0.37)]
+    (track,) = read(reader, write(tmp_path / "row.mp4", frames(words, 16)))
+    assert track.text == "never buy this"
+    assert [one.character for one in track.lines[-1].emoji] == ["💅", "🙌"]
+    lowest = max(y for _, y in track.lines[-1].polygon)
+    assert all(min(y for _, y in one.polygon) > lowest - 4 for one in track.lines[-1].emoji)
+
+
+def test_colours_of_the_scene_below_words_are_no_emoji(reader: RapidTextReader, tmp_path: Path) -> None:
+    scene = np.full((640, 360, 3), (90, 110, 120), np.uint8)
+    cv2.circle(scene, (150, 237), 17, (20, 40, 230), -1)
+    cv2.rectangle(scene, (190, 221), (222, 253), (40, 200, 240), -1)
+    words = Words("never buy this", 0, 15, 0.3)
+    (track,) = read(reader, write(tmp_path / "balls.mp4", frames([words], 16, scene=scene)))
+    assert [one for line in track.lines for one in line.emoji] == []

@@ -31,7 +31,7 @@ _LEAST_SEEN = 0.6
 """Share of an emoji that has to be seen on a slab."""
 _LEAST_CONTRAST = 22.0
 """Distance of mean colours that an emoji has at least from what is around it."""
-_COLORFUL = 75
+COLORFUL = 75
 """Spread of the three channels from which a pixel is colourful."""
 _SIZES = (0.86, 0.98, 1.1, 1.24)
 """Sides of an emoji that are tried, in em."""
@@ -83,7 +83,7 @@ def _walk(level: LevelLine, extent: Extent, em: float, slab: Color | None, way: 
                 x, y, side = place
                 best = SeenEmoji("", x, y, x + side, y + side, 0.5, _end(way))
         else:
-            best = _best_match(level.picture, edge, centre, em, way)
+            best = emoji_at(level.picture, edge, centre, em, way)
         if best is not None and (best.character or colorful > 0.1 or slab is not None):
             found.append(best)
             edge = best.right if way > 0 else best.left
@@ -110,12 +110,12 @@ def _colorful_share(picture: Image, edge: float, centre: float, em: float, way: 
         return 0.0
     # Against the even colour that lies around: a red slab is no emoji.
     around = np.median(part.reshape(-1, 3), axis=0)
-    spread = np.ptp(part.astype(np.int16), axis=2) > _COLORFUL
+    spread = np.ptp(part.astype(np.int16), axis=2) > COLORFUL
     apart = np.abs(part.astype(np.int16) - around).max(axis=2) > 40
     return float((spread & apart).mean())
 
 
-def _best_match(picture: Image, edge: float, centre: float, em: float, way: int) -> SeenEmoji | None:
+def emoji_at(picture: Image, edge: float, centre: float, em: float, way: int) -> SeenEmoji | None:
     """The emoji that begins at `edge`: rough pictures at many places choose candidates, fine ones decide."""
     windows = [
         (edge + way * gap * em + (0 if way > 0 else -size * em), centre + lift * em - size * em / 2, size * em)

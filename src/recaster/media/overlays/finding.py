@@ -334,7 +334,8 @@ class LineFinder:
         height, width = frame.image.shape[:2]
         aside = 2.0 * margin  # room for emoji that the detector left out
         x0, y0 = max(0, int(left - aside)), max(0, int(top - margin))
-        x1, y1 = min(width, int(right + aside)), min(height, int(bottom + margin))
+        below = max(margin, 2.0 * line_height(quad))  # and for a line of them below the words
+        x1, y1 = min(width, int(right + aside)), min(height, int(bottom + below))
         line.kept.append(Sighting(frame.index, quad, frame.image[y0:y1, x0:x1].copy(), (x0, y0), offset))
         if len(line.kept) > MOST_CROPS:
             line.kept.remove(_least_telling(line.kept))

@@ -159,8 +159,12 @@ def look_at(life: Life, quad: Quad, wording: Wording) -> LineLook:
     )
 
 
+def sightings_within(life: Life) -> list[Sighting]:
+    """The line in single frames of its own life, in their colours; in all frames where it was sighted in none of these."""
+    return _within(life, life.line.in_frames or life.line.kept)
+
+
 def _within(life: Life, kept: list[Sighting]) -> list[Sighting]:
-    """The sightings of the line's own life; all of them where none is."""
     return [one for one in kept if life.first <= one.frame <= life.last] or kept
 
 
@@ -170,7 +174,7 @@ def _seen_line(life: Life, quad: Quad, level: LevelLine) -> SeenLine:
     to_frame = level.to_frame.copy()
     to_frame[:, 2] -= to_frame[:, :2] @ np.array([room, room])
     size = (level.picture.shape[1] + 2 * room, level.picture.shape[0] + 2 * room)
-    kept = _within(life, life.line.in_frames or life.line.kept)
+    kept = sightings_within(life)
     widest = max(line_width(one.quad) for one in kept)
     strong = 0.85 * float(np.quantile(life.strengths, 0.8)) if len(life.strengths) else 0.0
 

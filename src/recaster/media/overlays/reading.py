@@ -16,12 +16,13 @@ import numpy as np
 
 from recaster.media.overlays.blocks import ReadLine, grouped, joined
 from recaster.media.overlays.edges import halved
+from recaster.media.overlays.emoji_rows import find_emoji_row
 from recaster.media.overlays.finding import LineFinder, settle
 from recaster.media.overlays.following import Life, LineFollower, with_ends
 from recaster.media.overlays.geometry import bounds, covered, line_height, line_width, polygon, shifted, tilt
 from recaster.media.overlays.glimpses import Glimpse, GlimpseFinder
 from recaster.media.overlays.growth import without_smaller
-from recaster.media.overlays.looks import look_at
+from recaster.media.overlays.looks import look_at, sightings_within
 from recaster.media.overlays.model import Animation, OverlayLine, OverlayRole, OverlayTrack
 from recaster.media.overlays.networks import LineDetector, LineRecogniser, Quad, TextModels, straighten
 from recaster.media.overlays.roles import assign_roles
@@ -267,14 +268,17 @@ def _track(lines: list[ReadLine], life: Life, reference: int, look: BlockLook) -
     at = life.offsets[reference]
     entry = next((line.entry for line in lines if line.entry.kind != "none"), Animation("none", 0))
     leave = next((line.exit for line in lines if line.exit.kind != "none"), Animation("none", 0))
+    described = [
+        OverlayLine(line.look.full_text if line.text else "", polygon(quad), line.confidence, line.look.overlay_emoji)
+        for line, quad in zip(lines, look.quads, strict=True)
+    ]
+    if look.style.slab is None and not life.moves:
+        # On a slab they are found with it.
+        below = find_emoji_row(sightings_within(lines[-1].life), look.quads[-1], look.style.size)
+        described[-1] = replace(described[-1], emoji=(*described[-1].emoji, *below))
     return OverlayTrack(
         id="",
-        lines=tuple(
-            OverlayLine(
-                line.look.full_text if line.text else "", polygon(quad), line.confidence, line.look.overlay_emoji
-            )
-            for line, quad in zip(lines, look.quads, strict=True)
-        ),
+        lines=tuple(described),
         first_frame=life.first,
         last_frame=life.last,
         reference_frame=life.first + reference,
