@@ -29,6 +29,8 @@ _ON_SLAB = 50.0
 """Distance of two colours (0–441) from which a pixel beside the letters is not the slab's."""
 _LEAST_SEEN = 0.6
 """Share of an emoji that has to be seen on a slab."""
+_BLANK = 0.85
+"""Quantile of columns by their blank run about the middle: how high the slab is."""
 _LEAST_CONTRAST = 22.0
 """Distance of mean colours that an emoji has at least from what is around it."""
 COLORFUL = 75
@@ -174,7 +176,9 @@ def _on_slab(
     if begin > 0.6 * em:
         return None
     # Above and below, the slab ends where the blankest column does: others hold letters, emoji or their soft edges.
-    first, last = max((_run_around_middle(~column) for column in apart.T), key=lambda run: run[1] - run[0])
+    runs = sorted((_run_around_middle(~column) for column in apart.T), key=lambda run: run[1] - run[0])
+    # A few of them go on beyond it over a light spot of the scene.
+    first, last = runs[int(_BLANK * (len(runs) - 1))]
     busy = apart[first:last].any(axis=0)
     begin = _first(busy)
     gaps = np.flatnonzero(~busy[begin + round(0.5 * em) :])
