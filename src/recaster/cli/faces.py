@@ -138,7 +138,8 @@ def load_persona(path: Path, models: FaceModels, progress: Progress) -> Persona:
     """A persona of a folder with pictures, or of a file that `recaster persona prepare` wrote.
 
     Raises:
-        InvalidInput: there is no picture, no usable face, or the file is none of ours.
+        InvalidInput: there is no picture in the folder.
+        InfluencerUnusable: the pictures show no usable face, or the file is none of ours or of another version.
     """
     if path.is_dir():
         return prepare_persona(pictures_in(path), models, progress)
